@@ -1,0 +1,52 @@
+# What a developer needs: demo, test, check, bench. Each sets up what it needs by itself.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: help demo test check format bench lock wheel clean
+
+help:
+	@echo "make demo    two participants exchange text, a tone and a picture through a real server"
+	@echo "make test    all tests (what is missing on this machine is skipped and said)"
+	@echo "make check   lint, format, types"
+	@echo "make bench   ours, the official SDK and bare wrtc, side by side"
+	@echo "make lock    resolve the dependencies anew into requirements.lock"
+	@echo "make wheel   build the wheel and the source archive into dist/"
+
+$(READY): pyproject.toml requirements.lock
+	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: $(READY)
+	$(BIN)/aiolivekit demo
+
+test: $(READY)
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+check: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(READY)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(READY)
+	$(BIN)/python -m bench $(BENCH_ARGS)
+
+# No index address is recorded: pins and hashes alone.
+lock: $(READY)
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --no-emit-find-links --no-annotate --no-header --upgrade \
+		--all-extras --group dev --group peers pyproject.toml -o requirements.lock
+
+wheel: $(READY)
+	$(BIN)/python -m build --no-isolation
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis demo-output

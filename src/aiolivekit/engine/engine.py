@@ -1,0 +1,332 @@
+"""The engine: one visit to a room, over as many sessions as it takes (the seed's `RtcEngine`)."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Sequence
+from typing import Any
+
+from livekit.protocol import models, rtc
+
+from .._tasks import TaskScope, finish_despite_cancel
+from ..core.encodings import Encoding
+from ..enums import DataPacketKind, DisconnectReason, SimulateScenarioKind
+from ..errors import ClosedError, ConnectError, EngineError
+from ..options import EngineOptions, TrackPublishOptions
+from ..peer.tracks import LocalSender, OutgoingTrack
+from ..session.events import (
+    DataChannelBufferedAmountLowThresholdChanged,
+    DataReceived,
+    RoomMoved,
+    SessionClosed,
+    SessionEvent,
+)
+from ..session.session import RtcSession, SessionContext, SessionStats
+from .events import Disconnected, EngineEvents
+from .scenarios import simulate
+
+__all__ = ["RtcEngine"]
+
+_logger = logging.getLogger("aiolivekit.engine")
+
+_JOIN_RETRY_BASE = 0.2
+"""Seconds: joins are tried again after a random share of this, doubled each time."""
+
+
+class RtcEngine:
+    """One visit to a room.
+
+    Events leave through the `EngineEvents` that `connect` returns, `Disconnected` last. Calls made after the end
+    raise `ClosedError`. Work belongs to the session, and so to the epoch, it began in: what a session says after
+    another took its place is not heard.
+    """
+
+    def __init__(self, options: EngineOptions, e2ee_manager: object | None = None) -> None:
+        self._options = options
+        self._e2ee_manager = e2ee_manager
+        self._events = EngineEvents()
+        self._epoch = 0
+        self._session: RtcSession | None = None
+        self._join: rtc.JoinResponse | None = None
+        self._participant = models.ParticipantInfo()
+        self._scope = TaskScope(self._task_failed)
+        self._closing: asyncio.Future[None] | None = None
+
+    @classmethod
+    async def connect(
+        cls, url: str, token: str, options: EngineOptions | None = None, e2ee_manager: object | None = None
+    ) -> tuple[RtcEngine, rtc.JoinResponse, EngineEvents]:
+        """Join a room.
+
+        A failed try is repeated `options.join_retries` times, unless its cause would not go away by itself (token,
+        permission, URL). Cancelling leaves nothing behind.
+
+        Raises:
+            ConnectError: One of its kinds, by the cause of the last try.
+        """
+        engine = cls(options or EngineOptions(), e2ee_manager)
+        join = await engine._connect(url, token)
+        return engine, join, engine._events
+
+    async def _connect(self, url: str, token: str) -> rtc.JoinResponse:
+        retries = self._options.join_retries
+        for attempt in range(retries + 1):
+            try:
+                return await self._begin_session(url, token)
+            except ConnectError as error:
+                if attempt == retries or not error.retryable:
+                    raise
+                _logger.warning("could not connect (%s), trying again (%d of %d)", error, attempt + 1, retries)
+            await asyncio.sleep(random.uniform(0, _JOIN_RETRY_BASE * 2**attempt))  # noqa: S311 - jitter, no secret
+        raise AssertionError("unreachable")
+
+    async def _begin_session(self, url: str, token: str) -> rtc.JoinResponse:
+        self._epoch += 1
+        epoch = self._epoch
+        context = SessionContext(lambda event: self._on_session_event(epoch, event))
+        session, join = await RtcSession.connect(url, token, self._options, context)
+        self._session = session
+        self._join = join
+        self._participant = join.participant
+        return join
+
+    # -- what it is ---------------------------------------------------------------------------------
+
+    @property
+    def closed(self) -> bool:
+        """Whether the visit is over, or ending."""
+        return self._closing is not None
+
+    @property
+    def single_peer_connection(self) -> bool:
+        """Whether one peer connection serves both directions, as negotiated."""
+        return self.session().single_peer_connection
+
+    @property
+    def join_response(self) -> rtc.JoinResponse:
+        """The join response of the session in force."""
+        assert self._join is not None
+        return self._join
+
+    @property
+    def rtt(self) -> float | None:
+        """The last round trip of the signalling link, in seconds."""
+        return self.session().signal.rtt
+
+    def session(self) -> RtcSession:
+        """Return the session in force, or the last one after the end."""
+        assert self._session is not None
+        return self._session
+
+    def _open_session(self) -> RtcSession:
+        if self._closing is not None:
+            raise ClosedError("the engine is closed")
+        return self.session()
+
+    # -- events -------------------------------------------------------------------------------------
+
+    def _on_session_event(self, epoch: int, event: SessionEvent) -> None:
+        if epoch != self._epoch or self._closing is not None:
+            return
+        if type(event) is DataReceived:
+            # The hot path: nothing else looks at data.
+            self._events.put(event)
+            return
+        match event:
+            case SessionClosed():
+                self._on_session_closed(event)
+            case RoomMoved():
+                if event.moved.HasField("participant"):
+                    self._participant = event.moved.participant
+                self._events.put(event)
+            case _:
+                self._events.put(event)
+
+    def _on_session_closed(self, event: SessionClosed) -> None:
+        _logger.warning("the session ended: %s (%s)", event.detail or event.source, event.reason.name)
+        told_to_go = event.source == "leave" and event.action == rtc.LeaveRequest.Action.DISCONNECT
+        self._begin_close(event.reason, event.detail, leave=not told_to_go)
+
+    # -- end ----------------------------------------------------------------------------------------
+
+    async def close(self, reason: DisconnectReason = DisconnectReason.CLIENT_INITIATED) -> None:
+        """Leave the room; `Disconnected` is the last event. Further calls wait for the same end.
+
+        Cancelling the call does not stop the leaving.
+        """
+        await asyncio.shield(self._begin_close(reason, "", leave=True))
+
+    def _begin_close(self, reason: DisconnectReason, detail: str, *, leave: bool) -> asyncio.Future[None]:
+        if self._closing is None:
+            self._closing = asyncio.ensure_future(self._close(reason, detail, leave=leave))
+        return self._closing
+
+    async def _close(self, reason: DisconnectReason, detail: str, *, leave: bool) -> None:
+        try:
+            if self._session is not None:
+                await self._session.aclose(reason, leave=leave)
+            await self._scope.aclose()
+        finally:
+            self._events.put(Disconnected(reason, detail))
+            self._events.end()
+
+    def _task_failed(self, name: str, error: BaseException) -> None:
+        if not isinstance(error, (ClosedError, EngineError)):
+            _logger.error("task %s of the engine failed", name, exc_info=error)
+
+    # -- data ---------------------------------------------------------------------------------------
+
+    async def publish_data(
+        self,
+        packet: models.DataPacket,
+        kind: DataPacketKind = DataPacketKind.KIND_RELIABLE,
+        *,
+        raw: bool = False,
+    ) -> None:
+        """Send a data packet.
+
+        Its place in the order is that of the call's first step; below the high-water mark the call does not
+        suspend. The packet must not be changed until it returns.
+
+        Args:
+            packet: The packet; it is numbered here, and stamped with our sid and identity unless `raw`.
+            kind: Reliable and ordered, or lossy.
+            raw: Send it as it is.
+
+        Raises:
+            PacketTooLargeError: If it is larger than the server takes.
+            ClosedError: If the engine is closed before it could be handed over.
+            ChannelClosedError: If the channel is lost before.
+        """
+        session = self._session
+        if session is None or self._closing is not None:
+            raise ClosedError("the engine is closed")
+        if not raw:
+            participant = self._participant
+            packet.participant_identity = participant.identity
+            packet.participant_sid = participant.sid
+        if not session.channels.try_publish(packet, kind):
+            await session.publish_data(packet, kind)
+
+    def buffered_amount(self, kind: DataPacketKind) -> int:
+        """Return the bytes libwebrtc holds for a channel."""
+        return self.session().channels.buffered_amount(kind)
+
+    def buffered_amount_low_threshold(self, kind: DataPacketKind) -> int:
+        """Return the bytes at or below which waiting packets go on."""
+        return self.session().channels.threshold(kind)
+
+    def set_buffered_amount_low_threshold(self, kind: DataPacketKind, threshold: int) -> None:
+        """Set the bytes at or below which waiting packets go on (2 MiB at first); an event tells of the change.
+
+        Raises:
+            ValueError: If `threshold` is negative.
+        """
+        if threshold < 0:
+            raise ValueError("the threshold cannot be negative")
+        self._open_session().channels.set_threshold(kind, threshold)
+        self._events.put(DataChannelBufferedAmountLowThresholdChanged(kind, threshold))
+
+    # -- tracks -------------------------------------------------------------------------------------
+
+    async def add_track(self, request: rtc.AddTrackRequest) -> models.TrackInfo:
+        """Announce a track of ours and wait for the server's word.
+
+        Raises:
+            RequestError: If the server refuses.
+            RequestTimeoutError: If it does not answer.
+            ClosedError: If the engine is closed meanwhile.
+        """
+        return await self._open_session().add_track(request)
+
+    async def create_sender(
+        self,
+        track: OutgoingTrack,
+        options: TrackPublishOptions,
+        encodings: Sequence[Encoding],
+        *,
+        stereo: bool = False,
+    ) -> LocalSender:
+        """Add the section in which a track is sent; `negotiate` puts it into force.
+
+        Raises:
+            MediaError: If libwebrtc cannot send it so.
+            ClosedError: If the engine is closed.
+        """
+        return self._open_session().create_sender(track, options, encodings, stereo=stereo)
+
+    def remove_track(self, sender: LocalSender) -> None:
+        """Stop sending a track; a sender that is stale is ignored."""
+        if self._session is not None:
+            self._session.remove_track(sender)
+
+    async def mute_track(self, sid: str, muted: bool) -> None:
+        """Tell the server that a track of ours is muted or no longer muted.
+
+        Raises:
+            ClosedError: If the engine is closed.
+        """
+        await self.send_request(rtc.SignalRequest(mute=rtc.MuteTrackRequest(sid=sid, muted=muted)))
+
+    def publisher_negotiation_needed(self) -> None:
+        """Have an offer made soon."""
+        if self._closing is None:
+            self.session().negotiation_needed()
+
+    async def negotiate(self) -> None:
+        """Have an offer made and wait until the answer that covers it has been applied.
+
+        Raises:
+            NegotiationError: If the server does not answer, or the session ends first.
+        """
+        session = self._open_session()
+        await session.negotiated(session.negotiation_needed())
+
+    # -- requests -----------------------------------------------------------------------------------
+
+    async def send_request(self, request: rtc.SignalRequest) -> None:
+        """Send a request on the signalling link, in the order of the calls.
+
+        Raises:
+            ClosedError: If the engine is closed.
+            SignalClosedError: If the link is lost.
+        """
+        await self._open_session().send(request)
+
+    def post_request(self, request: rtc.SignalRequest) -> None:
+        """The same from code that cannot wait; a request that cannot be sent any more is dropped."""
+        if self._closing is None:
+            self.session().post(request)
+
+    def new_request_id(self) -> int:
+        """Return an id for a request whose answer `get_response` waits for."""
+        return self._open_session().requests.new_id()
+
+    async def get_response(self, request_id: int, timeout: float = 5.0) -> rtc.RequestResponse:
+        """Wait for the server's answer to a request.
+
+        Raises:
+            RequestTimeoutError: If it does not come within `timeout` seconds.
+            ClosedError: If the engine is closed meanwhile.
+        """
+        return await self._open_session().requests.response(request_id, timeout)
+
+    async def get_stats(self) -> SessionStats:
+        """Return the stats of the session in force, or after the end those it ended with."""
+        return await self.session().get_stats()
+
+    async def simulate_scenario(self, scenario: SimulateScenarioKind) -> None:
+        """Provoke a fault, to test what follows.
+
+        Raises:
+            ClosedError: If the engine is closed.
+        """
+        await simulate(self._open_session(), scenario)
+
+    async def __aenter__(self) -> RtcEngine:
+        return self
+
+    async def __aexit__(self, *exc_info: Any) -> None:
+        await finish_despite_cancel(self.close())

@@ -1,0 +1,156 @@
+"""What the engine adds to the events of its sessions, and the one door they leave through."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from livekit.protocol import rtc
+
+from ..enums import DisconnectReason
+from ..session.events import SessionEvent
+
+__all__ = [
+    "Acknowledge",
+    "Disconnected",
+    "EngineEvent",
+    "EngineEvents",
+    "Restarted",
+    "Restarting",
+    "Resumed",
+    "Resuming",
+    "SignalRestarted",
+    "SignalResumed",
+]
+
+
+class Acknowledge:
+    """The consumer's word that it has done its part; the engine waits for it, but not for ever."""
+
+    __slots__ = ("_event",)
+
+    def __init__(self) -> None:
+        self._event = asyncio.Event()
+
+    def __call__(self) -> None:
+        """Acknowledge; more than once does no harm."""
+        self._event.set()
+
+    async def wait(self, timeout: float) -> bool:
+        """Wait at most `timeout` seconds; return whether it was acknowledged."""
+        try:
+            async with asyncio.timeout(timeout):
+                await self._event.wait()
+        except TimeoutError:
+            return False
+        return True
+
+
+@dataclass(slots=True)
+class Resuming:
+    """A resume begins: same session, signalling anew, ICE restart."""
+
+    acknowledge: Acknowledge = field(default_factory=Acknowledge)
+
+
+@dataclass(slots=True)
+class SignalResumed:
+    """Signalling is back; the consumer sends `SyncState` before it acknowledges."""
+
+    reconnect_response: rtc.ReconnectResponse
+    acknowledge: Acknowledge = field(default_factory=Acknowledge)
+
+
+@dataclass(slots=True)
+class Resumed:
+    """The session goes on."""
+
+    acknowledge: Acknowledge = field(default_factory=Acknowledge)
+
+
+@dataclass(slots=True)
+class Restarting:
+    """A restart begins: a new session with new peers."""
+
+    acknowledge: Acknowledge = field(default_factory=Acknowledge)
+
+
+@dataclass(slots=True)
+class SignalRestarted:
+    """The new session has joined; its peers are not up yet."""
+
+    join_response: rtc.JoinResponse
+    acknowledge: Acknowledge = field(default_factory=Acknowledge)
+
+
+@dataclass(slots=True)
+class Restarted:
+    """The new session is up and has taken the place of the old one."""
+
+    acknowledge: Acknowledge = field(default_factory=Acknowledge)
+
+
+@dataclass(slots=True)
+class Disconnected:
+    """The visit is over; the last event. `detail` says more than the reason when there is more to say."""
+
+    reason: DisconnectReason
+    detail: str = ""
+
+
+EngineEvent = (
+    SessionEvent | Resuming | SignalResumed | Resumed | Restarting | SignalRestarted | Restarted | Disconnected
+)
+
+
+class EngineEvents:
+    """The events of one engine, in order, for one consumer.
+
+    Either iterate over it (`async for event in events`, which ends after `Disconnected`), or `attach` a function
+    that is then called with each event as it happens, without a queue in between. Events are kept until one or
+    the other is done.
+    """
+
+    def __init__(self) -> None:
+        self._sink: Callable[[EngineEvent], None] | None = None
+        self._backlog: deque[EngineEvent] = deque()
+        self._arrived = asyncio.Event()
+        self._ended = False
+
+    def attach(self, sink: Callable[[EngineEvent], None]) -> None:
+        """Hand every event, those kept so far first, to `sink`, which must not raise.
+
+        Raises:
+            RuntimeError: If a function is attached already.
+        """
+        if self._sink is not None:
+            raise RuntimeError("the events of an engine have one consumer")
+        self._sink = sink
+        while self._backlog:
+            sink(self._backlog.popleft())
+
+    def put(self, event: EngineEvent) -> None:
+        """Pass an event on (for the engine)."""
+        if self._sink is not None and not self._backlog:
+            self._sink(event)
+            return
+        self._backlog.append(event)
+        self._arrived.set()
+
+    def end(self) -> None:
+        """No event follows (for the engine)."""
+        self._ended = True
+        self._arrived.set()
+
+    def __aiter__(self) -> EngineEvents:
+        return self
+
+    async def __anext__(self) -> EngineEvent:
+        while not self._backlog:
+            if self._ended:
+                raise StopAsyncIteration
+            self._arrived.clear()
+            await self._arrived.wait()
+        return self._backlog.popleft()

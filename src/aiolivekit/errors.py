@@ -1,0 +1,228 @@
+"""Every error this package raises on purpose.
+
+`LiveKitError` is the base of all of them. An error that ends or prevents a connection is a `ConnectError`; it
+carries what the server said, when it said anything. No message contains a token, a key or an address.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "AlreadyPublishedError",
+    "ChannelClosedError",
+    "ClosedError",
+    "ConnectError",
+    "ConnectTimeoutError",
+    "EngineError",
+    "ForkError",
+    "InvalidTokenError",
+    "InvalidUrlError",
+    "LiveKitError",
+    "MediaError",
+    "NegotiationError",
+    "NotConnectedError",
+    "PacketTooLargeError",
+    "PermissionDeniedError",
+    "ProtocolError",
+    "PublishError",
+    "RequestError",
+    "RequestTimeoutError",
+    "RoomNotFoundError",
+    "ServerFullError",
+    "ServerLeaveError",
+    "ServerRefusedError",
+    "SignalClosedError",
+    "TlsError",
+    "TokenExpiredError",
+    "TransportError",
+    "UnreachableError",
+]
+
+
+class LiveKitError(Exception):
+    """The base of all errors of this package."""
+
+
+class ClosedError(LiveKitError):
+    """The object was closed (by the program or by the server) before the call could finish."""
+
+
+class NotConnectedError(LiveKitError):
+    """The room is not connected."""
+
+
+class ForkError(LiveKitError):
+    """A forked child used peers it inherited; libwebrtc's threads do not survive a fork. Use spawn, or fork first."""
+
+
+class ConnectError(LiveKitError):
+    """The connection could not be made.
+
+    Args:
+        message: What went wrong.
+        status: The HTTP status the server answered with, if it did.
+        detail: What the server said, if it did.
+    """
+
+    def __init__(self, message: str, *, status: int | None = None, detail: str = "") -> None:
+        super().__init__(f"{message}: {detail}" if detail else message)
+        self.message = message
+        self.status = status
+        self.detail = detail
+
+    @property
+    def retryable(self) -> bool:
+        """Whether the same call may succeed later without a change by the user."""
+        return True
+
+
+class InvalidUrlError(ConnectError, ValueError):
+    """The URL is not one of a LiveKit server."""
+
+    @property
+    def retryable(self) -> bool:
+        """False."""
+        return False
+
+
+class InvalidTokenError(ConnectError):
+    """The server refused the token (401): malformed, or signed by another key."""
+
+    @property
+    def retryable(self) -> bool:
+        """False."""
+        return False
+
+
+class TokenExpiredError(InvalidTokenError):
+    """The server refused the token (401) because it has expired."""
+
+
+class PermissionDeniedError(ConnectError):
+    """The token does not allow to join (401 or 403: no join grant, no room)."""
+
+    @property
+    def retryable(self) -> bool:
+        """False."""
+        return False
+
+
+class RoomNotFoundError(ConnectError):
+    """The room does not exist and the server does not create it (404)."""
+
+    @property
+    def retryable(self) -> bool:
+        """False."""
+        return False
+
+
+class ServerFullError(ConnectError):
+    """The server or the room takes no more participants (429, 503, or a join failure that says so)."""
+
+
+class ServerRefusedError(ConnectError):
+    """The server answered with another error than the named ones."""
+
+
+class UnreachableError(ConnectError):
+    """No server answers there: name not found, refused, network unreachable."""
+
+
+class TlsError(ConnectError):
+    """The TLS handshake failed."""
+
+    @property
+    def retryable(self) -> bool:
+        """False."""
+        return False
+
+
+class ConnectTimeoutError(ConnectError, TimeoutError):
+    """A step of connecting took longer than its limit; `message` names the step."""
+
+
+class ProtocolError(ConnectError):
+    """What answered does not speak LiveKit's protocol."""
+
+
+class SignalClosedError(ConnectError):
+    """The signalling connection was closed before or while joining."""
+
+
+class ServerLeaveError(ConnectError):
+    """The server sent a leave request instead of letting us in.
+
+    Args:
+        message: What went wrong.
+        reason: A `DisconnectReason` number.
+        action: A `LeaveRequest.Action` number.
+    """
+
+    def __init__(self, message: str, *, reason: int = 0, action: int = 0) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.action = action
+
+
+class TransportError(ConnectError):
+    """The media path (ICE, DTLS) could not be made or was lost."""
+
+
+class EngineError(LiveKitError):
+    """The engine could not do what was asked."""
+
+
+class NegotiationError(EngineError):
+    """An offer was not answered in time, or could not be applied."""
+
+
+class ChannelClosedError(EngineError):
+    """The data channel closed before the packet could be handed over."""
+
+
+class PacketTooLargeError(EngineError, ValueError):
+    """The packet is larger than the data channel takes.
+
+    Args:
+        size: The size of the serialised packet in bytes.
+        limit: The largest size allowed in bytes.
+    """
+
+    def __init__(self, size: int, limit: int) -> None:
+        super().__init__(f"the packet has {size} bytes serialised, the limit is {limit}")
+        self.size = size
+        self.limit = limit
+
+
+class RequestError(EngineError):
+    """The server refused a request.
+
+    Args:
+        request: Which request it was, for the message.
+        reason: A `RequestResponse.Reason` number.
+        detail: What the server said.
+    """
+
+    def __init__(self, request: str, *, reason: int = 0, reason_name: str = "", detail: str = "") -> None:
+        words = f"the server refused to {request}"
+        if reason_name:
+            words += f" ({reason_name})"
+        super().__init__(f"{words}: {detail}" if detail else words)
+        self.reason = reason
+        self.reason_name = reason_name
+        self.detail = detail
+
+
+class RequestTimeoutError(EngineError, TimeoutError):
+    """The server did not answer a request in time."""
+
+
+class PublishError(EngineError):
+    """A track could not be published."""
+
+
+class AlreadyPublishedError(PublishError):
+    """The track is published already."""
+
+
+class MediaError(LiveKitError):
+    """A frame, a source or a stream was used in a way it does not allow."""

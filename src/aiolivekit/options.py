@@ -1,0 +1,225 @@
+"""The options users pass, as dataclasses with the names of `livekit.rtc`.
+
+Where the official SDK has a protobuf message, `HasField` tells whether a field was set; an unset field is `None`.
+"""
+
+from __future__ import annotations
+
+import ssl
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any
+
+from .enums import (
+    ContinualGatheringPolicy,
+    DegradationPreference,
+    FrameMetadataFeature,
+    IceTransportType,
+    TrackSource,
+    VideoCodec,
+    VideoEncoderBackend,
+)
+
+if TYPE_CHECKING:
+    import aiohttp
+
+__all__ = [
+    "AudioEncoding",
+    "DataStreamOptions",
+    "EngineOptions",
+    "FrameMetadata",
+    "IceServer",
+    "ParticipantTrackPermission",
+    "RoomOptions",
+    "RtcConfiguration",
+    "SignalOptions",
+    "TrackPublishOptions",
+    "VideoEncoding",
+]
+
+
+class _Fields:
+    """`HasField` and `ClearField`, as on a protobuf message."""
+
+    def HasField(self, name: str) -> bool:  # noqa: N802 - protobuf's spelling
+        """Whether the field was set; raises `ValueError` for a name that is no field."""
+        self._check(name)
+        value = getattr(self, name)
+        return value.is_set if isinstance(value, _Fields) else value is not None
+
+    def ClearField(self, name: str) -> None:  # noqa: N802 - protobuf's spelling
+        """Set the field back to its default; raises `ValueError` for a name that is no field."""
+        self._check(name)
+        setattr(self, name, getattr(type(self)(), name))
+
+    @property
+    def is_set(self) -> bool:
+        """Whether any field was set."""
+        return any(self.HasField(f.name) for f in fields(self))  # type: ignore[arg-type]
+
+    def _check(self, name: str) -> None:
+        if all(f.name != name for f in fields(self)):  # type: ignore[arg-type]
+            raise ValueError(f"{type(self).__name__} has no field {name!r}")
+
+
+@dataclass
+class IceServer(_Fields):
+    """A STUN or TURN server."""
+
+    urls: list[str] = field(default_factory=list)
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+
+
+@dataclass
+class VideoEncoding(_Fields):
+    """Bounds of a video encoder: bits a second, frames a second."""
+
+    max_bitrate: int | None = None
+    max_framerate: float | None = None
+
+
+@dataclass
+class AudioEncoding(_Fields):
+    """Bounds of an audio encoder: bits a second."""
+
+    max_bitrate: int | None = None
+
+
+@dataclass
+class FrameMetadata(_Fields):
+    """What travels beside a video frame: capture time in microseconds, a number, bytes of the application's."""
+
+    user_timestamp: int | None = None
+    frame_id: int | None = None
+    user_data: bytes | None = None
+
+
+@dataclass
+class ParticipantTrackPermission(_Fields):
+    """Which of our tracks a participant may subscribe to."""
+
+    participant_identity: str | None = None
+    allow_all: bool | None = None
+    allowed_track_sids: list[str] = field(default_factory=list)
+
+
+@dataclass
+class TrackPublishOptions(_Fields):
+    """How a local track is published; what is left unset takes LiveKit's defaults."""
+
+    video_encoding: VideoEncoding = field(default_factory=VideoEncoding)
+    audio_encoding: AudioEncoding = field(default_factory=AudioEncoding)
+    video_codec: VideoCodec | None = None
+    dtx: bool | None = None
+    red: bool | None = None
+    simulcast: bool | None = None
+    source: TrackSource | None = None
+    stream: str | None = None
+    preconnect_buffer: bool | None = None
+    frame_metadata_features: list[FrameMetadataFeature] = field(default_factory=list)
+    scalability_mode: str | None = None
+    video_encoder: VideoEncoderBackend | None = None
+    degradation_preference: DegradationPreference | None = None
+
+
+@dataclass
+class RtcConfiguration:
+    """ICE settings. With `ice_servers` empty, those of the join response are used."""
+
+    ice_transport_type: IceTransportType = IceTransportType.TRANSPORT_ALL
+    continual_gathering_policy: ContinualGatheringPolicy = ContinualGatheringPolicy.GATHER_CONTINUALLY
+    ice_servers: list[IceServer] = field(default_factory=list)
+
+
+@dataclass
+class DataStreamOptions:
+    """Limits on incoming data streams; sizes in bytes."""
+
+    max_payload_byte_length: int | None = None
+
+
+@dataclass
+class SignalOptions:
+    """How the signalling connection is made.
+
+    Args:
+        auto_subscribe: Ask the server to subscribe us to every track.
+        adaptive_stream: Tell the server that we will pause and scale tracks by need.
+        single_peer_connection: Use one peer connection for both directions where the server allows it.
+        connect_timeout: Seconds for the WebSocket handshake.
+        join_timeout: Seconds for the first message after it.
+        validate_timeout: Seconds for finding out why a connect failed.
+        proxy: URL of an HTTP proxy; `None` uses the environment's (`HTTP_PROXY`, …).
+        ssl_context: TLS settings; `None` uses the system's certificates.
+        session: An HTTP session to use instead of one of our own; it is not closed by us.
+        sdk_name: The `sdk` field of `ClientInfo`, by its protobuf name.
+    """
+
+    auto_subscribe: bool = True
+    adaptive_stream: bool = False
+    single_peer_connection: bool = True
+    connect_timeout: float = 5.0
+    join_timeout: float = 5.0
+    validate_timeout: float = 3.0
+    proxy: str | None = None
+    ssl_context: ssl.SSLContext | None = None
+    session: aiohttp.ClientSession | None = None
+    sdk_name: str = "PYTHON"
+
+
+@dataclass
+class EngineOptions:
+    """Options of `RtcEngine.connect` (the seed's `EngineOptions`).
+
+    Args:
+        rtc_config: ICE settings.
+        signal: Signalling settings; its `single_peer_connection` is the one that counts.
+        join_retries: How often a failed join is tried again; each try has its own time limits.
+        peer_timeout: Seconds for the peer connections to come up.
+        publish_timeout: Seconds for the server to answer a publish request.
+        buffered_amount_high: Bytes queued in libwebrtc above which `publish_data` waits.
+        slow_handler: Seconds after which an event handler still running is reported in the log.
+    """
+
+    rtc_config: RtcConfiguration = field(default_factory=RtcConfiguration)
+    signal: SignalOptions = field(default_factory=SignalOptions)
+    join_retries: int = 3
+    peer_timeout: float = 15.0
+    publish_timeout: float = 10.0
+    buffered_amount_high: int = 2 * 1024 * 1024
+    slow_handler: float = 10.0
+
+
+@dataclass
+class RoomOptions:
+    """Options of `Room.connect`.
+
+    Args:
+        auto_subscribe: Subscribe to tracks as they are published.
+        dynacast: Stop sending simulcast layers nobody watches.
+        e2ee: The older name of `encryption`; encrypts media only.
+        encryption: End-to-end encryption of media and data.
+        rtc_config: ICE settings.
+        connect_timeout: Seconds for each signalling attempt (5 when `None`).
+        single_peer_connection: One peer connection for both directions where the server allows it (`None`: yes).
+        data_stream: Limits on incoming data streams.
+        join_retries: How often a failed join is tried again.
+        proxy: URL of an HTTP proxy.
+        ssl_context: TLS settings.
+        http_session: An HTTP session to use; it is not closed by us.
+        event_queue_size: How many events `Room.events()` holds before it drops the oldest and says so.
+    """
+
+    auto_subscribe: bool = True
+    dynacast: bool = False
+    e2ee: Any | None = None
+    encryption: Any | None = None
+    rtc_config: RtcConfiguration | None = None
+    connect_timeout: float | None = None
+    single_peer_connection: bool | None = None
+    data_stream: DataStreamOptions | None = None
+    join_retries: int = 3
+    proxy: str | None = None
+    ssl_context: ssl.SSLContext | None = None
+    http_session: aiohttp.ClientSession | None = None
+    event_queue_size: int = 1024

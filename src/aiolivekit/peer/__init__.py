@@ -1,0 +1,1 @@
+"""libwebrtc: the only package that imports `webrtc`."""

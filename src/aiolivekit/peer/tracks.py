@@ -1,0 +1,175 @@
+"""What is sent and received in the media sections of a peer connection."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal, Protocol
+
+import webrtc
+
+from ..core.encodings import Encoding
+from ..errors import MediaError
+
+__all__ = ["LocalMedia", "LocalSender", "MediaKind", "OutgoingTrack", "RemoteMedia"]
+
+MediaKind = Literal["audio", "video"]
+
+
+class LocalMedia(Protocol):
+    """Where the media of a local track come from (`LocalAudio`, `LocalVideo`)."""
+
+    @property
+    def media_track(self) -> webrtc.MediaStreamTrack:
+        """The track that carries what is written."""
+
+
+class OutgoingTrack:
+    """One publication's own copy of a local track.
+
+    It has its own id, which is the `cid` of the publication and stands in our offers, and its own mute switch, so a
+    source can be published in several rooms. It outlives the sessions that send it.
+
+    Args:
+        local: The source.
+    """
+
+    __slots__ = ("_track", "kind")
+
+    def __init__(self, local: LocalMedia) -> None:
+        self._track = local.media_track.clone()
+        self.kind: MediaKind = "audio" if self._track.kind == "audio" else "video"
+
+    @property
+    def cid(self) -> str:
+        """The id by which the server finds the track in our offer (`AddTrackRequest.cid`)."""
+        return self._track.id
+
+    @property
+    def enabled(self) -> bool:
+        """Whether media are sent; without, audio is silence and video stands still."""
+        return self._track.enabled
+
+    @enabled.setter
+    def enabled(self, value: bool) -> None:
+        self._track.enabled = value
+
+    def close(self) -> None:
+        """Let go of the copy; the source lives on."""
+        self._track.stop()
+
+
+class LocalSender:
+    """A section of a peer connection in which a track of ours is sent."""
+
+    __slots__ = ("_pc", "_transceiver", "encodings", "kind", "track")
+
+    def __init__(
+        self,
+        pc: webrtc.RTCPeerConnection,
+        transceiver: webrtc.RTCRtpTransceiver,
+        track: OutgoingTrack,
+        encodings: Sequence[Encoding],
+    ) -> None:
+        self._pc: webrtc.RTCPeerConnection | None = pc
+        self._transceiver = transceiver
+        self.track = track
+        self.kind = track.kind
+        self.encodings = tuple(encodings)
+
+    @classmethod
+    def add(
+        cls,
+        pc: webrtc.RTCPeerConnection,
+        track: OutgoingTrack,
+        encodings: Sequence[Encoding],
+        *,
+        codec: str | None,
+    ) -> LocalSender:
+        """Add a section for `track` (for `PeerConnection.send`).
+
+        Raises:
+            MediaError: If libwebrtc cannot send that codec or those encodings.
+        """
+        init = webrtc.RTCRtpTransceiverInit(
+            direction=webrtc.RTCRtpTransceiverDirection.sendonly,
+            streams=[webrtc.MediaStream()],
+            send_encodings=[_parameters(encoding) for encoding in encodings],
+        )
+        try:
+            transceiver = pc.add_transceiver(track._track, init)
+        except (webrtc.PythonWebRTCExceptionBase, ValueError, TypeError) as error:
+            raise MediaError(f"libwebrtc cannot send the track: {error}") from error
+        if codec is not None:
+            _prefer(transceiver, track.kind, codec)
+        return cls(pc, transceiver, track, encodings)
+
+    @property
+    def mid(self) -> str | None:
+        """The section, once it has been offered."""
+        return self._transceiver.mid
+
+    def remove_from(self, pc: webrtc.RTCPeerConnection) -> None:
+        """Stop sending on `pc` (for `PeerConnection.remove`); does nothing for another connection's sender."""
+        if self._pc is not pc:
+            return
+        self._pc = None
+        if pc.signaling_state is not webrtc.RTCSignalingState.closed:
+            pc.remove_track(self._transceiver.sender)
+
+    async def replace(self, track: OutgoingTrack | None) -> None:
+        """Send another track of the same kind, or nothing, without a negotiation."""
+        await self._transceiver.sender.replace_track(None if track is None else track._track)
+
+    async def get_stats(self) -> list[dict[str, Any]]:
+        """Return the W3C stats of the sender."""
+        return stats_dicts(await self._transceiver.sender.get_stats())
+
+
+class RemoteMedia:
+    """A remote track as it arrives in a section."""
+
+    __slots__ = ("_transceiver", "kind", "media_track", "mid")
+
+    def __init__(self, transceiver: webrtc.RTCRtpTransceiver) -> None:
+        self._transceiver = transceiver
+        self.media_track: webrtc.MediaStreamTrack = transceiver.receiver.track
+        self.kind: MediaKind = "audio" if self.media_track.kind == "audio" else "video"
+        self.mid = transceiver.mid or ""
+
+    @property
+    def receiver(self) -> webrtc.RTCRtpReceiver:
+        """The receiver, for encrypted transforms."""
+        return self._transceiver.receiver
+
+    async def get_stats(self) -> list[dict[str, Any]]:
+        """Return the W3C stats of the receiver."""
+        return stats_dicts(await self._transceiver.receiver.get_stats())
+
+
+def stats_dicts(report: webrtc.RTCStatsReport) -> list[dict[str, Any]]:
+    """Return a stats report as dicts with the members and names of the W3C specification."""
+    return [stats.to_json() for stats in report.values()]
+
+
+def _parameters(encoding: Encoding) -> webrtc.RTCRtpEncodingParameters:
+    parameters = webrtc.RTCRtpEncodingParameters(
+        active=encoding.active,
+        max_bitrate=encoding.max_bitrate,
+        max_framerate=encoding.max_framerate,
+        scale_resolution_down_by=encoding.scale_resolution_down_by,
+        scalability_mode=encoding.scalability_mode,
+    )
+    if encoding.rid:
+        parameters.rid = encoding.rid
+    return parameters
+
+
+def _prefer(transceiver: webrtc.RTCRtpTransceiver, kind: MediaKind, codec: str) -> None:
+    """Put a codec first; the others stay, as do RTX and RED, which the chosen one needs."""
+    capabilities = webrtc.RTCRtpSender.get_capabilities(kind)
+    codecs = capabilities.codecs if capabilities is not None else []
+    wanted = f"{kind}/{codec}".lower()
+    chosen = [each for each in codecs if each.mime_type.lower() == wanted]
+    if not chosen:
+        raise MediaError(f"libwebrtc cannot send {codec}")
+    transceiver.set_codec_preferences(chosen + [each for each in codecs if each not in chosen])

@@ -1,0 +1,1 @@
+"""One join of a room."""

@@ -1,0 +1,109 @@
+"""Data packets as events (`livekit.DataPacket`)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from livekit.protocol import models
+
+from ..enums import DataPacketKind
+from .events import (
+    ChatMessageReceived,
+    DataReceived,
+    DataStreamChunk,
+    DataStreamHeader,
+    DataStreamTrailer,
+    RpcAck,
+    RpcRequest,
+    RpcResponse,
+    SessionEvent,
+    SipDtmfReceived,
+    TranscriptionReceived,
+)
+
+__all__ = ["decode_packet"]
+
+_Packet = models.DataPacket
+
+
+def decode_packet(packet: models.DataPacket, kind: DataPacketKind, encryption_type: int = 0) -> SessionEvent | None:
+    """Return the event of a packet, or `None` for a kind of packet that is not known here."""
+    value = packet.WhichOneof("value")
+    if value == "user":
+        user = packet.user
+        return DataReceived(
+            packet.participant_sid or user.participant_sid,
+            packet.participant_identity or user.participant_identity,
+            user.payload,
+            user.topic,
+            kind,
+            encryption_type,
+        )
+    decoder = _DECODERS.get(value) if value is not None else None
+    return decoder(packet, encryption_type) if decoder is not None else None
+
+
+def _chat(packet: _Packet, _encryption: int) -> SessionEvent:
+    return ChatMessageReceived(packet.participant_identity, packet.chat_message)
+
+
+def _transcription(packet: _Packet, _encryption: int) -> SessionEvent:
+    transcription = packet.transcription
+    identity = transcription.transcribed_participant_identity or packet.participant_identity
+    return TranscriptionReceived(identity, transcription.track_id, list(transcription.segments))
+
+
+def _sip_dtmf(packet: _Packet, _encryption: int) -> SessionEvent:
+    return SipDtmfReceived(packet.participant_identity, packet.sip_dtmf.code, packet.sip_dtmf.digit)
+
+
+def _rpc_request(packet: _Packet, _encryption: int) -> SessionEvent:
+    request = packet.rpc_request
+    return RpcRequest(
+        packet.participant_identity,
+        request.id,
+        request.method,
+        request.payload,
+        request.response_timeout_ms / 1000,
+        request.version,
+    )
+
+
+def _rpc_response(packet: _Packet, _encryption: int) -> SessionEvent:
+    response = packet.rpc_response
+    failed = response.WhichOneof("value") == "error"
+    return RpcResponse(
+        packet.participant_identity,
+        response.request_id,
+        None if failed else response.payload,
+        response.error if failed else None,
+    )
+
+
+def _rpc_ack(packet: _Packet, _encryption: int) -> SessionEvent:
+    return RpcAck(packet.participant_identity, packet.rpc_ack.request_id)
+
+
+def _stream_header(packet: _Packet, encryption: int) -> SessionEvent:
+    return DataStreamHeader(packet.stream_header, packet.participant_identity, encryption)
+
+
+def _stream_chunk(packet: _Packet, encryption: int) -> SessionEvent:
+    return DataStreamChunk(packet.stream_chunk, packet.participant_identity, encryption)
+
+
+def _stream_trailer(packet: _Packet, _encryption: int) -> SessionEvent:
+    return DataStreamTrailer(packet.stream_trailer, packet.participant_identity)
+
+
+_DECODERS: dict[str, Callable[[_Packet, int], SessionEvent]] = {
+    "chat_message": _chat,
+    "transcription": _transcription,
+    "sip_dtmf": _sip_dtmf,
+    "rpc_request": _rpc_request,
+    "rpc_response": _rpc_response,
+    "rpc_ack": _rpc_ack,
+    "stream_header": _stream_header,
+    "stream_chunk": _stream_chunk,
+    "stream_trailer": _stream_trailer,
+}

@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from aiolivekit.core.negotiation import ANSWER_TIMEOUT, DEBOUNCE, MAX_DEBOUNCE, MakeOffer, Negotiation, TimedOut
+
+
+def test_fast_offers_at_once_and_covers_later_requests_with_one_more() -> None:
+    machine = Negotiation(fast=True)
+    first, effects = machine.request(0.0)
+    assert effects == [MakeOffer(1, ice_restart=False)]
+    second, effects = machine.request(0.1)
+    third, more = machine.request(0.2)
+    assert effects == more == []
+    assert machine.answered(0.3) == [MakeOffer(2, ice_restart=False)]
+    assert machine.settled == first
+    assert machine.answered(0.4) == []
+    assert machine.settled == third > second
+
+
+def test_slow_waits_for_quiet_but_not_for_ever() -> None:
+    machine = Negotiation(fast=False)
+    now = 0.0
+    _, effects = machine.request(now)
+    assert effects == []
+    while now < MAX_DEBOUNCE - DEBOUNCE:
+        now += DEBOUNCE / 2
+        assert machine.poll(now) == []
+        machine.request(now)
+    assert machine.deadline == MAX_DEBOUNCE
+    assert machine.poll(MAX_DEBOUNCE) == [MakeOffer(1, ice_restart=False)]
+
+
+def test_ice_restart_does_not_wait_and_is_asked_for_once() -> None:
+    machine = Negotiation(fast=False)
+    machine.request(0.0)
+    _, effects = machine.request(0.0, ice_restart=True)
+    assert effects == [MakeOffer(1, ice_restart=True)]
+    machine.request(0.1)
+    machine.answered(0.2)
+    assert machine.poll(0.2 + DEBOUNCE) == [MakeOffer(2, ice_restart=False)]
+
+
+def test_answers_by_id() -> None:
+    machine = Negotiation(fast=True)
+    assert not machine.accepts(0)
+    machine.request(0.0)
+    assert machine.accepts(1)
+    assert machine.accepts(0)
+    assert not machine.accepts(2)
+    machine.answered(0.1)
+    assert not machine.accepts(1)
+
+
+def test_timeout_closes() -> None:
+    machine = Negotiation(fast=True)
+    machine.request(0.0)
+    assert machine.poll(ANSWER_TIMEOUT - 0.01) == []
+    assert machine.poll(ANSWER_TIMEOUT) == [TimedOut(1)]
+    assert machine.closed
+    assert machine.request(20.0)[1] == []
+
+
+def test_abandoned_offer_is_made_again() -> None:
+    machine = Negotiation(fast=True)
+    ticket, _ = machine.request(0.0)
+    assert machine.abandon(1.0) == [MakeOffer(2, ice_restart=False)]
+    machine.answered(2.0)
+    assert machine.settled == ticket
+
+
+class Machine(RuleBasedStateMachine):
+    """Any order of requests, answers and time: one offer at a time, every ticket settled in the end."""
+
+    @initialize(fast=st.booleans())
+    def start(self, fast: bool) -> None:
+        self.machine = Negotiation(fast=fast)
+        self.now = 0.0
+        self.outstanding: MakeOffer | None = None
+        self.tickets: list[int] = []
+        self.offers: list[int] = []
+
+    def perform(self, effects: list[MakeOffer | TimedOut]) -> None:
+        for effect in effects:
+            if isinstance(effect, MakeOffer):
+                assert self.outstanding is None
+                self.outstanding = effect
+                self.offers.append(effect.offer_id)
+            else:
+                self.outstanding = None
+
+    @rule(ice_restart=st.booleans())
+    def request(self, ice_restart: bool) -> None:
+        ticket, effects = self.machine.request(self.now, ice_restart=ice_restart)
+        self.tickets.append(ticket)
+        self.perform(effects)
+
+    @precondition(lambda self: self.outstanding is not None)
+    @rule()
+    def answer(self) -> None:
+        assert self.outstanding is not None
+        assert self.machine.accepts(self.outstanding.offer_id)
+        self.outstanding = None
+        self.perform(self.machine.answered(self.now))
+
+    @rule(seconds=st.floats(0.01, 3))
+    def wait(self, seconds: float) -> None:
+        self.now += seconds
+        self.perform(self.machine.poll(self.now))
+
+    @invariant()
+    def holds(self) -> None:
+        if not hasattr(self, "machine"):
+            return
+        assert self.offers == sorted(set(self.offers))
+        unsettled = [ticket for ticket in self.tickets if ticket > self.machine.settled]
+        if not self.machine.closed:
+            # Whoever waits has a deadline that will end the wait.
+            assert (self.machine.deadline is not None) == bool(unsettled)
+
+
+TestMachine = Machine.TestCase
