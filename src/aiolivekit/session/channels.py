@@ -57,7 +57,7 @@ class _Waiting:
 class _Lane:
     """One direction out: a channel of ours, what waits for it, and its numbers."""
 
-    __slots__ = ("channel", "max_size", "outbox", "sequence", "usable")
+    __slots__ = ("channel", "failed", "max_size", "outbox", "sequence", "usable")
 
     def __init__(self, channel: DataChannel, high: int, sequence: SendSequence | None) -> None:
         self.channel = channel
@@ -65,6 +65,7 @@ class _Lane:
         self.sequence = sequence
         self.max_size = DEFAULT_MAX_MESSAGE_SIZE
         self.usable = False
+        self.failed: Exception | None = None
 
     def hand_over(self, packet: models.DataPacket) -> None:
         sequence = self.sequence
@@ -91,6 +92,7 @@ class _Lane:
 
     def fail(self, error: Exception) -> None:
         self.usable = False
+        self.failed = error
         for entry in self.outbox.clear():
             if not entry.handed_over.done():
                 entry.handed_over.set_exception(error)
@@ -198,6 +200,8 @@ class SessionChannels:
         if self._closed is not None:
             raise self._closed
         lane = self._lanes[kind]
+        if lane.failed is not None:
+            raise lane.failed
         entry = _Waiting(packet, asyncio.get_running_loop().create_future())
         lane.outbox.wait(entry)
         if lane.usable:

@@ -1,0 +1,214 @@
+"""The session's channels over a real pair of peer connections, without a server."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from livekit.protocol import models
+
+from aiolivekit.core.reliable import ReceiveState, SendSequence
+from aiolivekit.enums import DataPacketKind
+from aiolivekit.errors import ChannelClosedError, ClosedError, PacketTooLargeError
+from aiolivekit.peer.channel import ChannelState, DataChannel
+from aiolivekit.peer.connection import PeerConnection
+from aiolivekit.session.channels import SessionChannels
+from aiolivekit.session.events import DataReceived
+
+from ..peer.pair import RecordingSink, negotiate
+
+RELIABLE = DataPacketKind.KIND_RELIABLE
+LOSSY = DataPacketKind.KIND_LOSSY
+
+
+def packet(payload: bytes, **members: Any) -> models.DataPacket:
+    return models.DataPacket(user=models.UserPacket(payload=payload), **members)
+
+
+class Side(RecordingSink):
+    """A peer whose channels go to a `SessionChannels`."""
+
+    def __init__(self, high: int) -> None:
+        super().__init__()
+        self.events: asyncio.Queue[Any] = asyncio.Queue()
+        self.lost: list[str] = []
+        self.channels_of_session = SessionChannels(
+            high, self.events.put_nowait, self.lost.append, SendSequence(), ReceiveState()
+        )
+        self.open = asyncio.Event()
+        self.gone = asyncio.Event()
+        self.all_remote = asyncio.Event()
+
+    def on_remote_channel(self, peer: PeerConnection, channel: DataChannel) -> None:
+        self.channels_of_session.add_remote(channel)
+        if len(self.channels_of_session._remote) == 3:
+            self.all_remote.set()
+
+    def on_channel_message(self, channel: DataChannel, data: bytes) -> None:
+        self.channels_of_session.on_channel_message(channel, data)
+
+    def on_channel_state(self, channel: DataChannel, state: ChannelState) -> None:
+        self.channels_of_session.on_channel_state(channel, state)
+        if self.channels_of_session._lanes and self.channels_of_session.usable:
+            self.open.set()
+        if state == "closed":
+            self.gone.set()
+
+    def on_channel_low(self, channel: DataChannel) -> None:
+        self.channels_of_session.on_channel_low(channel)
+
+
+@asynccontextmanager
+async def sides(*, high: int = 2**21, connect: bool = True) -> AsyncIterator[tuple[Side, Side, PeerConnection]]:
+    a, b = Side(high), Side(high)
+    pa, pb = PeerConnection("a", a), PeerConnection("b", b)
+    a.other, b.other = pb, pa
+    a.channels_of_session.create(pa)
+    try:
+        if connect:
+            await negotiate(pa, pb)
+            async with asyncio.timeout(10):
+                await a.open.wait()
+        yield a, b, pb
+    finally:
+        pa.close()
+        pb.close()
+        for task in [*a.tasks, *b.tasks]:
+            task.cancel()
+
+
+async def test_packets_arrive_in_order_with_numbers_from_one() -> None:
+    async with sides() as (a, b, _):
+        for number in range(100):
+            sent = packet(b"%d" % number, participant_sid="PA_a", participant_identity="a")
+            assert a.channels_of_session.try_publish(sent, RELIABLE)
+            assert sent.sequence == number + 1
+        async with asyncio.timeout(10):
+            got = [await b.events.get() for _ in range(100)]
+        assert got == [DataReceived("PA_a", "a", b"%d" % number, "", RELIABLE, 0) for number in range(100)]
+
+
+async def test_duplicates_are_dropped_before_dispatch() -> None:
+    async with sides() as (a, b, _):
+        channel = a.channels_of_session._lanes[RELIABLE].channel
+        for sequence in (1, 2, 2, 1, 3):
+            channel.send(packet(b"%d" % sequence, participant_sid="PA_a", sequence=sequence).SerializeToString())
+        async with asyncio.timeout(10):
+            assert [(await b.events.get()).payload for _ in range(3)] == [b"1", b"2", b"3"]
+        assert b.events.empty()
+
+
+async def test_garbage_is_counted() -> None:
+    async with sides() as (a, b, _):
+        channel = a.channels_of_session._lanes[RELIABLE].channel
+        channel.send(b"\xff\xff\xff")
+        channel.send(models.DataPacket().SerializeToString())
+        channel.send(packet(b"good").SerializeToString())
+        async with asyncio.timeout(10):
+            assert (await b.events.get()).payload == b"good"
+        assert b.channels_of_session.undecodable == 1
+        assert b.channels_of_session.unknown == 1
+
+
+async def test_order_is_that_of_the_first_step_even_when_calls_wait() -> None:
+    async with sides(high=50_000) as (a, b, _):
+        channels = a.channels_of_session
+        channels.set_threshold(RELIABLE, 10_000)
+        channels._lanes[RELIABLE].outbox.high = 50_000
+
+        async def send(number: int) -> None:
+            message = packet(b"%06d" % number + bytes(9_000))
+            if not channels.try_publish(message, RELIABLE):
+                await channels.publish(message, RELIABLE)
+
+        async with asyncio.timeout(20):
+            tasks = [asyncio.create_task(send(number)) for number in range(200)]
+            got = [int((await b.events.get()).payload[:6]) for _ in range(200)]
+            await asyncio.gather(*tasks)
+        assert got == list(range(200))
+
+
+async def test_cancelled_while_waiting_leaves_no_gap() -> None:
+    async with sides(connect=False) as (a, b, pb):
+        channels = a.channels_of_session
+        tasks = [asyncio.create_task(channels.publish(packet(b"%d" % n), RELIABLE)) for n in range(5)]
+        await asyncio.sleep(0)
+        tasks[1].cancel()
+        tasks[3].cancel()
+        await asyncio.sleep(0)
+        assert a.other is not None
+        pa = b.other
+        assert pa is not None
+        await negotiate(pa, pb)
+        async with asyncio.timeout(10):
+            got = [(await b.events.get()).payload for _ in range(3)]
+            results = await asyncio.gather(*tasks, return_exceptions=True)
+        assert got == [b"0", b"2", b"4"]
+        assert [isinstance(result, asyncio.CancelledError) for result in results] == [False, True, False, True, False]
+        assert channels._sequence.last == 3
+
+
+async def test_oversize_burns_no_number() -> None:
+    async with sides() as (a, b, _):
+        channels = a.channels_of_session
+        channels.set_max_message_size(1000)
+        with pytest.raises(PacketTooLargeError) as caught:
+            channels.try_publish(packet(bytes(2000)), RELIABLE)
+        assert caught.value.limit == 1000
+        assert caught.value.size > 2000
+        assert channels.try_publish(packet(b"next", participant_sid="PA_a"), RELIABLE)
+        async with asyncio.timeout(10):
+            assert (await b.events.get()).payload == b"next"
+        assert channels._sequence.last == 1
+
+
+async def test_exactly_the_limit_passes() -> None:
+    async with sides() as (a, b, _):
+        channels = a.channels_of_session
+        sent = packet(bytes(500))
+        sent.sequence = 1
+        channels.set_max_message_size(sent.ByteSize())
+        assert channels.try_publish(sent, RELIABLE)
+        with pytest.raises(PacketTooLargeError):
+            channels.try_publish(packet(bytes(501)), RELIABLE)
+        async with asyncio.timeout(10):
+            assert (await b.events.get()).payload == bytes(500)
+
+
+async def test_close_fails_those_who_wait() -> None:
+    async with sides(connect=False) as (a, _b, _):
+        task = asyncio.create_task(a.channels_of_session.publish(packet(b"x"), LOSSY))
+        await asyncio.sleep(0)
+        a.channels_of_session.close(ClosedError("over"))
+        with pytest.raises(ClosedError, match="over"):
+            await task
+        with pytest.raises(ClosedError):
+            await a.channels_of_session.publish(packet(b"x"), LOSSY)
+
+
+async def test_a_channel_the_other_side_closes_is_lost_and_fails_those_who_wait() -> None:
+    async with sides() as (a, b, _):
+        async with asyncio.timeout(10):
+            await b.all_remote.wait()
+        for channel in b.channels_of_session._remote:
+            if channel.label == "_reliable":
+                channel._channel.close()
+        async with asyncio.timeout(10):
+            await a.gone.wait()
+        assert a.lost == ["_reliable"]
+        with pytest.raises(ChannelClosedError, match="_reliable"):
+            await a.channels_of_session.publish(packet(b"x"), RELIABLE)
+        assert a.channels_of_session.try_publish(packet(b"x"), LOSSY)
+
+
+async def test_threshold_can_be_set() -> None:
+    async with sides(connect=False) as (a, _b, _):
+        channels = a.channels_of_session
+        assert channels.threshold(RELIABLE) == 2 * 1024 * 1024
+        channels.set_threshold(RELIABLE, 5)
+        assert channels.threshold(RELIABLE) == 5
+        assert channels.threshold(LOSSY) == 2 * 1024 * 1024
+        assert channels.buffered_amount(LOSSY) == 0
