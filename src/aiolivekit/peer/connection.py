@@ -31,8 +31,8 @@ IceServerInit = tuple[Sequence[str], str | None, str | None]
 class PeerSink(ChannelSink, Protocol):
     """Who is told what happens on a peer connection, on the event loop that made it. None of these may raise."""
 
-    def on_local_candidate(self, peer: PeerConnection, candidate: str, final: bool) -> None:
-        """A local candidate as the JSON of `RTCIceCandidateInit`; empty with `final` when there are no more."""
+    def on_local_candidate(self, peer: PeerConnection, candidate: str) -> None:
+        """A local candidate as the JSON of `RTCIceCandidateInit`."""
 
     def on_peer_state(self, peer: PeerConnection, state: PeerState) -> None:
         """ICE and DTLS together are in another state."""
@@ -190,15 +190,14 @@ class PeerConnection:
 
     def _on_candidate(self, event: webrtc.RTCPeerConnectionIceEvent) -> None:
         candidate = event.candidate
-        if candidate is None:
-            self._sink.on_local_candidate(self, "", True)
-        elif candidate.candidate:
+        # LiveKit has no word for the end of candidates: its server cannot read an empty one.
+        if candidate is not None and candidate.candidate:
             members = {
                 "candidate": candidate.candidate,
                 "sdpMid": candidate.sdp_mid,
                 "sdpMLineIndex": candidate.sdp_m_line_index,
             }
-            self._sink.on_local_candidate(self, json.dumps(members), False)
+            self._sink.on_local_candidate(self, json.dumps(members))
 
     # -- channels -----------------------------------------------------------------------------------
 

@@ -93,6 +93,7 @@ class RtcSession:
         self._connected: asyncio.Future[None] | None = None
         self._publisher_wanted = False
         self._lost = False
+        self._late_loss: asyncio.TimerHandle | None = None
         self._closed: Exception | None = None
         self._final_stats: SessionStats | None = None
         self._start_bitrates: dict[LocalSender, int] = {}
@@ -277,6 +278,11 @@ class RtcSession:
             return
         self.emit(event)
 
+    def _lose_media_path(self, event: SessionClosed) -> None:
+        """Say that the media path is lost, unless signalling says within a moment why the server ended it."""
+        if self._late_loss is None and self._closed is None:
+            self._late_loss = asyncio.get_running_loop().call_later(_LEAVE_GRACE, self.lose, event)
+
     # -- data ---------------------------------------------------------------------------------------
 
     async def publish_data(self, packet: models.DataPacket, kind: DataPacketKind) -> None:
@@ -435,10 +441,10 @@ class RtcSession:
 
     # -- PeerSink -----------------------------------------------------------------------------------
 
-    def on_local_candidate(self, peer: PeerConnection, candidate: str, final: bool) -> None:
+    def on_local_candidate(self, peer: PeerConnection, candidate: str) -> None:
         """Tell the server a candidate of ours."""
         target = rtc.SignalTarget.SUBSCRIBER if peer is self._subscriber else rtc.SignalTarget.PUBLISHER
-        trickle = rtc.TrickleRequest(candidateInit=candidate, target=target, final=final)
+        trickle = rtc.TrickleRequest(candidateInit=candidate, target=target)
         self.post(rtc.SignalRequest(trickle=trickle))
 
     def on_peer_state(self, peer: PeerConnection, state: PeerState) -> None:
@@ -475,7 +481,7 @@ class RtcSession:
     # -- failures -----------------------------------------------------------------------------------
 
     def _channel_lost(self, label: str) -> None:
-        self.lose(SessionClosed("channel", DisconnectReason.CONNECTION_TIMEOUT, _RESUME, detail=f"{label} was closed"))
+        self._lose_media_path(SessionClosed("channel", DisconnectReason.CONNECTION_TIMEOUT, _RESUME, detail=f"{label} was closed"))
 
     def _negotiation_failed(self, error: NegotiationError) -> None:
         self.lose(SessionClosed("negotiation", DisconnectReason.UNKNOWN_REASON, _RESUME, detail=str(error)))
@@ -511,6 +517,8 @@ class RtcSession:
             return
         error = ClosedError("the session was closed")
         self._closed = error
+        if self._late_loss is not None:
+            self._late_loss.cancel()
         connected = self._connected
         if connected is not None and not connected.done():
             connected.cancel()
@@ -541,6 +549,8 @@ class RtcSession:
 
 
 _FINAL_STATS_TIMEOUT = 0.5
+_LEAVE_GRACE = 0.5
+"""Seconds: when the server sends us away it closes the data channels too, and they can be faster than its word."""
 _MAX_SECTIONS = 256
 """More sections than any server asks for at once; a larger number is a mistake or an attack."""
 

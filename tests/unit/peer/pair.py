@@ -23,8 +23,8 @@ class RecordingSink:
         self.changed = asyncio.Event()
         self.tasks: set[asyncio.Task[None]] = set()
 
-    def on_local_candidate(self, peer: PeerConnection, candidate: str, final: bool) -> None:
-        if self.other is not None and not final:
+    def on_local_candidate(self, peer: PeerConnection, candidate: str) -> None:
+        if self.other is not None:
             task = asyncio.ensure_future(self.other.add_remote_candidate(candidate))
             self.tasks.add(task)
             task.add_done_callback(self.tasks.discard)

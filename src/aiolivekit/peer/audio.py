@@ -1,0 +1,61 @@
+"""Audio in and out of libwebrtc."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+import webrtc
+
+from .track_reader import MediaSink, TrackReader
+
+__all__ = ["MAX_SAMPLE_RATE", "MIN_SAMPLE_RATE", "AudioChunk", "AudioReader", "LocalAudio"]
+
+MIN_SAMPLE_RATE = 8_000
+MAX_SAMPLE_RATE = 384_000
+"""The rates libwebrtc takes. It cuts at whole hundredths of them, so a rate must be a multiple of 100."""
+
+AudioChunk: TypeAlias = tuple[bytes, int, int, int, int, int]
+"""What a reader reads: interleaved samples, bits of one, rate, channels, samples of a channel, time in microseconds."""
+
+_LOOP_STALL_CHUNKS = 500
+"""Chunks of 10 ms libwebrtc keeps for a blocked loop."""
+
+
+class LocalAudio:
+    """Audio of ours: a track for senders, and the way to write to it.
+
+    `write(samples, sample_rate, num_channels, samples_per_channel)` sends interleaved 16-bit samples right away. It
+    neither waits nor paces, so the caller keeps the clock. It may be called from any thread, and does nothing after
+    `close`.
+    """
+
+    __slots__ = ("_generator", "write")
+
+    write: Callable[[bytes, int, int, int], None]
+
+    def __init__(self) -> None:
+        self._generator = webrtc.MediaStreamTrackGenerator("audio")
+        # Past the W3C stream, which costs more than ten times the write itself.
+        self.write = self._generator._generator.writeAudio
+
+    @property
+    def media_track(self) -> webrtc.MediaStreamTrack:
+        """The track to be given to senders, of any number of connections."""
+        return self._generator
+
+    def close(self) -> None:
+        """End the track. Twice is once."""
+        self._generator._generator.close()
+
+
+class AudioReader(TrackReader[AudioChunk]):
+    """Reads the decoded audio of a track in chunks of 10 ms.
+
+    Args:
+        media_track: The track.
+        sink: Takes the chunks.
+    """
+
+    def __init__(self, media_track: webrtc.MediaStreamTrack, sink: MediaSink[AudioChunk]) -> None:
+        super().__init__(media_track, sink, kind="audio", queue_size=_LOOP_STALL_CHUNKS)

@@ -1,0 +1,245 @@
+"""The one media thread of the process, with an asyncio loop of its own, and the 10 ms audio clock that runs on it.
+
+libwebrtc neither paces nor holds back what is written to a track, so we own the clock. It does not live on the
+application's loop, because a handler that blocks that loop for half a second must not tear a hole into the sound. One
+tick serves every source, and everything a tick has to tell the application costs one call into each of its loops.
+
+The thread starts with its first user and ends with its last. It holds its users weakly: a source that was dropped
+without being closed does not keep the thread alive.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import logging
+import os
+import threading
+import weakref
+from typing import Protocol
+
+__all__ = ["PERIOD", "MediaThread", "Ticker", "Wakeups", "attach", "current", "detach"]
+
+logger = logging.getLogger("aiolivekit.peer")
+
+PERIOD = 0.010
+"""Seconds between two ticks: the length of libwebrtc's audio frames."""
+
+_MAX_CATCH_UP = 100
+"""Periods made up for after a stall. What a machine that was suspended missed is gone, not late."""
+
+_JOIN_TIMEOUT = 1.0
+
+
+class Wakeups:
+    """Futures to be resolved, each on its own loop, with one call into each loop."""
+
+    __slots__ = ("_by_loop",)
+
+    def __init__(self) -> None:
+        self._by_loop: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[None], Exception | None]]] = {}
+
+    def add(self, future: asyncio.Future[None], error: Exception | None = None) -> None:
+        """Note that `future` is to be resolved, with an exception if one is given."""
+        self._by_loop.setdefault(future.get_loop(), []).append((future, error))
+
+    def send(self) -> None:
+        """Have every noted future resolved by its loop; from any thread."""
+        for loop, outcomes in self._by_loop.items():
+            try:
+                loop.call_soon_threadsafe(_resolve, outcomes)
+            except RuntimeError:  # the loop is closed: nobody waits any more
+                logger.debug("a loop was closed while %d captures waited on it", len(outcomes))
+        self._by_loop = {}
+
+
+def _resolve(outcomes: list[tuple[asyncio.Future[None], Exception | None]]) -> None:
+    for future, error in outcomes:
+        if future.done():
+            continue
+        if error is None:
+            future.set_result(None)
+        else:
+            future.set_exception(error)
+
+
+class Ticker(Protocol):
+    """What the audio clock drives."""
+
+    def _tick(self, periods: int, wakeups: Wakeups) -> None:
+        """Play `periods` times 10 ms; on the media thread. One period, unless the clock has fallen behind."""
+
+    def _fail(self, error: Exception, wakeups: Wakeups) -> None:
+        """Release whoever waits: `_tick` raised, and the clock no longer drives this user."""
+
+
+class MediaThread:
+    """The thread. Users share one through `attach` and `detach` and do not make their own."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.new_event_loop()
+        # Replaced as a whole under the module's lock, so that a tick reads it without one.
+        self._users: tuple[weakref.ref[Ticker], ...] = ()
+        self._due = 0.0
+        # A daemon, as a program that forgot to close a source must still be able to exit; see `_stop_at_exit`.
+        self._thread = threading.Thread(target=self._run, name="aiolivekit-media", daemon=True)
+
+    @property
+    def ident(self) -> int | None:
+        """The thread's identifier."""
+        return self._thread.ident
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the thread runs."""
+        return self._thread.is_alive()
+
+    def start(self) -> None:
+        """Start it."""
+        self.loop.call_soon(self._start_clock)
+        self._thread.start()
+
+    def add(self, user: Ticker) -> None:
+        """Have `user` ticked (under the module's lock)."""
+        if all(ref() is not user for ref in self._users):
+            self._users = (*self._users, weakref.ref(user))
+
+    def remove(self, user: Ticker | None) -> bool:
+        """Forget `user` and all that are gone (under the module's lock); return whether any is left."""
+        self._users = tuple(ref for ref in self._users if ref() not in (None, user))
+        return bool(self._users)
+
+    def stop(self) -> None:
+        """Have the loop end after what it is doing; from any thread."""
+        try:
+            self.loop.call_soon_threadsafe(self.loop.stop)
+        except RuntimeError:
+            logger.debug("the media thread has ended already")
+
+    def join(self, timeout: float) -> None:
+        """Wait for the end, unless called on the thread itself."""
+        if threading.get_ident() != self._thread.ident:
+            self._thread.join(timeout)
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self.loop)
+        try:
+            self.loop.run_forever()
+        finally:
+            tasks = asyncio.all_tasks(self.loop)
+            for task in tasks:
+                task.cancel()
+            if tasks:
+                self.loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+            asyncio.set_event_loop(None)
+            self.loop.close()
+
+    def _start_clock(self) -> None:
+        self._due = self.loop.time()
+        self._on_due()
+
+    def _on_due(self) -> None:
+        # Deadlines are absolute: a late tick makes up for its lag and shifts none of the following.
+        lag = self.loop.time() - self._due
+        periods = 1 + int(lag / PERIOD)
+        if periods > _MAX_CATCH_UP:
+            self._due += (periods - _MAX_CATCH_UP) * PERIOD
+            periods = _MAX_CATCH_UP
+
+        wakeups = Wakeups()
+        users = self._users
+        gone = not users
+        for ref in users:
+            gone |= not self._tick_user(ref(), periods, wakeups)
+        wakeups.send()
+
+        if gone and not _prune(self):
+            return
+        self._due += periods * PERIOD
+        self.loop.call_at(self._due, self._on_due)
+
+    @staticmethod
+    def _tick_user(user: Ticker | None, periods: int, wakeups: Wakeups) -> bool:
+        if user is None:
+            return False
+        try:
+            user._tick(periods, wakeups)
+        except Exception as error:
+            logger.exception("a source failed on the audio clock and is no longer played")
+            detach(user)
+            user._fail(error, wakeups)
+        return True
+
+
+# Re-entrant: a finalizer that runs under it may close a source.
+_lock = threading.RLock()
+_current: MediaThread | None = None
+_exit_hook_set = False
+
+
+def attach(user: Ticker) -> MediaThread:
+    """Have the audio clock drive `user`, starting the media thread if there is none; twice is once."""
+    global _current, _exit_hook_set
+    with _lock:
+        thread = _current
+        if thread is None:
+            thread = MediaThread()
+            thread.add(user)
+            thread.start()
+            _current = thread
+            if not _exit_hook_set:
+                atexit.register(_stop_at_exit)
+                _exit_hook_set = True
+        else:
+            thread.add(user)
+        return thread
+
+
+def detach(user: Ticker) -> None:
+    """No longer drive `user`. After the last one the thread has ended when this returns; unknown users are ignored."""
+    global _current
+    with _lock:
+        thread = _current
+        if thread is None or thread.remove(user):
+            return
+        _current = None
+    thread.stop()
+    thread.join(_JOIN_TIMEOUT)
+
+
+def current() -> MediaThread | None:
+    """Return the media thread, if it runs."""
+    return _current
+
+
+def _prune(thread: MediaThread) -> bool:
+    """Forget the users that are gone; end the thread (it is the caller) if none is left."""
+    global _current
+    with _lock:
+        if thread.remove(None):
+            return True
+        if _current is thread:
+            _current = None
+    thread.loop.stop()
+    return False
+
+
+def _stop_at_exit() -> None:
+    # A daemon thread that is inside libwebrtc when the interpreter goes down would take the process with it.
+    global _current
+    with _lock:
+        thread, _current = _current, None
+    if thread is not None:
+        thread.stop()
+        thread.join(_JOIN_TIMEOUT)
+
+
+def _forget_after_fork() -> None:
+    # The thread did not come along; the lock may have been held by one that did not either.
+    global _current, _lock
+    _current = None
+    _lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_after_fork)

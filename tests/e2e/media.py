@@ -1,0 +1,85 @@
+"""Tones and colours to send, and what is left of them on the other side."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import numpy as np
+
+RATE = 48_000
+
+
+def tone(frequency: float, start: int, count: int, rate: int = RATE, level: float = 0.5) -> np.ndarray:
+    """`count` samples of a sine that goes on where another call with the next `start` takes over."""
+    positions = np.arange(start, start + count)
+    return (np.sin(2 * np.pi * frequency * positions / rate) * level * 32767).astype(np.int16)
+
+
+def peak_frequency(samples: np.ndarray, rate: int = RATE) -> float:
+    spectrum = np.abs(np.fft.rfft(samples * np.hanning(len(samples))))
+    return float(np.fft.rfftfreq(len(samples), 1 / rate)[int(np.argmax(spectrum))])
+
+
+def rms(samples: np.ndarray) -> float:
+    return float(np.sqrt(np.mean((samples / 32767.0) ** 2)))
+
+
+async def play_tone(rtc: Any, source: Any, frequency: float, rate: int = RATE) -> None:
+    """Send a tone in frames of 10 ms until cancelled."""
+    position, size = 0, rate // 100
+    while True:
+        data = tone(frequency, position, size, rate)
+        position += size
+        frame = rtc.AudioFrame(data.tobytes(), rate, 1, size)
+        await source.capture_frame(frame)
+
+
+async def listen(rtc: Any, track: Any, seconds: float) -> np.ndarray:
+    """Return what a track sounds like for a while, after it has begun to sound."""
+    stream = rtc.AudioStream(track)
+    heard: list[np.ndarray] = []
+    total = 0
+    try:
+        async for event in stream:
+            samples = np.frombuffer(event.frame.data, dtype=np.int16).astype(np.float64)
+            if not heard and rms(samples) < 0.01:
+                continue
+            heard.append(samples)
+            total += len(samples)
+            if total >= RATE * (seconds + 0.3):
+                break
+    finally:
+        await stream.aclose()
+    return np.concatenate(heard)[int(RATE * 0.3) :]
+
+
+def i420(width: int, height: int, y: int, u: int, v: int) -> bytes:
+    half = ((width + 1) // 2) * ((height + 1) // 2)
+    return bytes([y]) * (width * height) + bytes([u]) * half + bytes([v]) * half
+
+
+async def show_colours(rtc: Any, source: Any, width: int, height: int, shown: list[int], fps: int = 20) -> None:
+    """Send frames of one colour each, brighter and darker in turn, until cancelled; `shown` counts them."""
+    number = 0
+    loop = asyncio.get_running_loop()
+    start = loop.time()
+    while True:
+        frame = rtc.VideoFrame(width, height, rtc.VideoBufferType.I420, i420(width, height, 180, 90, 160))
+        source.capture_frame(frame)
+        number += 1
+        shown.append(number)
+        await asyncio.sleep(max(0.0, start + number / fps - loop.time()))
+
+
+def planes(frame: Any) -> tuple[float, float, float]:
+    """The mean of each plane of an I420 frame."""
+    width, height = frame.width, frame.height
+    data = np.frombuffer(frame.data, dtype=np.uint8)
+    luma = width * height
+    chroma = ((width + 1) // 2) * ((height + 1) // 2)
+    return (
+        float(data[:luma].mean()),
+        float(data[luma : luma + chroma].mean()),
+        float(data[luma + chroma : luma + 2 * chroma].mean()),
+    )

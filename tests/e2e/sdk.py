@@ -1,0 +1,134 @@
+"""Ours and the official SDK behind one face: the names are the same, so a test body runs with either."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from types import ModuleType
+from typing import Any
+
+import aiolivekit
+
+DEADLINE = 15.0
+"""Seconds any one thing may take in these tests; generous, since the machine may be busy."""
+
+
+class Recorder:
+    """Every event of a room, in order, with a way to wait for one."""
+
+    EVENTS = (
+        "participant_connected",
+        "participant_disconnected",
+        "local_track_published",
+        "local_track_unpublished",
+        "local_track_subscribed",
+        "track_published",
+        "track_unpublished",
+        "track_subscribed",
+        "track_unsubscribed",
+        "track_subscription_failed",
+        "track_muted",
+        "track_unmuted",
+        "active_speakers_changed",
+        "room_metadata_changed",
+        "participant_metadata_changed",
+        "participant_name_changed",
+        "participant_attributes_changed",
+        "connection_quality_changed",
+        "participant_permissions_changed",
+        "data_received",
+        "sip_dtmf_received",
+        "transcription_received",
+        "connection_state_changed",
+        "disconnected",
+    )
+
+    def __init__(self, room: Any) -> None:
+        self.events: list[tuple[str, tuple[Any, ...]]] = []
+        self._changed = asyncio.Event()
+        for name in self.EVENTS:
+            room.on(name, self._handler(name))
+
+    def _handler(self, name: str) -> Callable[..., None]:
+        def handle(*arguments: Any) -> None:
+            self.events.append((name, arguments))
+            self._changed.set()
+
+        return handle
+
+    def of(self, name: str) -> list[tuple[Any, ...]]:
+        return [arguments for event, arguments in self.events if event == name]
+
+    async def wait(self, name: str, match: Callable[..., bool] = lambda *_: True) -> tuple[Any, ...]:
+        """Return the arguments of the first event of that name that matches, past or to come."""
+        try:
+            async with asyncio.timeout(DEADLINE):
+                while True:
+                    self._changed.clear()
+                    for arguments in self.of(name):
+                        if match(*arguments):
+                            return arguments
+                    await self._changed.wait()
+        except TimeoutError:
+            raise AssertionError(f"no {name} came; there were {[event for event, _ in self.events]}") from None
+
+
+class Sdk:
+    """One of the two SDKs.
+
+    Args:
+        name: For test ids.
+        rtc: The module with the public names.
+    """
+
+    def __init__(self, name: str, rtc: ModuleType) -> None:
+        self.name = name
+        self.rtc: Any = rtc
+
+    @property
+    def is_ours(self) -> bool:
+        return self.rtc is aiolivekit
+
+    async def join(self, url: str, token: str, *, single: bool, **options: Any) -> tuple[Any, Recorder]:
+        room = self.rtc.Room()
+        recorder = Recorder(room)
+        await room.connect(url, token, self.rtc.RoomOptions(single_peer_connection=single, **options))
+        if self.is_ours:
+            # The mode that was negotiated, not the one that was asked for.
+            assert room.single_peer_connection is single
+        return room, recorder
+
+
+async def until(condition: Callable[[], bool], what: str) -> None:
+    """Wait for something that has no event of its own."""
+    try:
+        async with asyncio.timeout(DEADLINE):
+            while not condition():
+                await asyncio.sleep(0.01)
+    except TimeoutError:
+        raise AssertionError(f"never happened: {what}") from None
+
+
+@asynccontextmanager
+async def meeting(
+    url: str,
+    make_token: Callable[..., str],
+    first: Sdk,
+    second: Sdk,
+    *,
+    single: bool,
+    grants: dict[str, Any] | None = None,
+    options: dict[str, Any] | None = None,
+) -> AsyncIterator[tuple[Any, Recorder, Any, Recorder]]:
+    """Two participants, `alice` (first) and `bob` (second), who know of each other."""
+    async with AsyncExitStack() as stack:
+        alice, alice_events = await first.join(
+            url, make_token("alice", **(grants or {})), single=single, **(options or {})
+        )
+        stack.push_async_callback(alice.disconnect)
+        bob, bob_events = await second.join(url, make_token("bob", **(grants or {})), single=single, **(options or {}))
+        stack.push_async_callback(bob.disconnect)
+        await until(lambda: "bob" in alice.remote_participants, "alice sees bob")
+        await until(lambda: "alice" in bob.remote_participants, "bob sees alice")
+        yield alice, alice_events, bob, bob_events

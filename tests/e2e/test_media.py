@@ -1,0 +1,164 @@
+"""What is sent is what arrives: a tone keeps its frequency, a colour its colour."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import pytest
+
+from . import media
+from .sdk import DEADLINE, Recorder, Sdk, meeting, until
+
+pytestmark = pytest.mark.e2e
+
+
+@asynccontextmanager
+async def running(coroutine: Any) -> AsyncIterator[None]:
+    task = asyncio.ensure_future(coroutine)
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+@asynccontextmanager
+async def microphone(sdk: Sdk, room: Any, frequency: float) -> AsyncIterator[tuple[Any, Any]]:
+    """A tone, published; yields the track and its publication."""
+    rtc = sdk.rtc
+    source = rtc.AudioSource(media.RATE, 1)
+    track = rtc.LocalAudioTrack.create_audio_track("microphone", source)
+    options = rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_MICROPHONE)
+    publication = await room.local_participant.publish_track(track, options)
+    async with running(media.play_tone(rtc, source, frequency)):
+        yield track, publication
+    await source.aclose()
+
+
+async def subscribed(events: Recorder) -> tuple[Any, Any, Any]:
+    return await events.wait("track_subscribed")  # type: ignore[return-value]
+
+
+async def test_a_tone_keeps_its_frequency_and_energy(real_server, token, pair: tuple[Sdk, Sdk], single: bool) -> None:
+    async with meeting(real_server.url, token, *pair, single=single) as (alice, alice_events, _bob, bob_events):
+        async with microphone(pair[0], alice, 440.0) as (_track, publication):
+            track, remote, participant = await subscribed(bob_events)
+            assert remote.sid == publication.sid
+            assert participant.identity == "alice"
+            assert remote.source == pair[1].rtc.TrackSource.SOURCE_MICROPHONE
+            async with asyncio.timeout(DEADLINE):
+                heard = await media.listen(pair[1].rtc, track, 1.0)
+            assert media.peak_frequency(heard) == pytest.approx(440, abs=3)
+            # A sine of half the full scale.
+            assert media.rms(heard) == pytest.approx(0.354, rel=0.15)
+            await alice_events.wait("local_track_subscribed")
+
+
+async def test_a_colour_keeps_its_colour(real_server, token, pair: tuple[Sdk, Sdk], single: bool) -> None:
+    width, height = 320, 240
+    async with meeting(real_server.url, token, *pair, single=single) as (alice, _, _bob, bob_events):
+        rtc = pair[0].rtc
+        source = rtc.VideoSource(width, height)
+        track = rtc.LocalVideoTrack.create_video_track("camera", source)
+        options = rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_CAMERA, simulcast=False)
+        shown: list[int] = []
+        async with running(media.show_colours(rtc, source, width, height, shown)):
+            await alice.local_participant.publish_track(track, options)
+            remote, publication, _ = await subscribed(bob_events)
+            assert publication.width, publication.height == (width, height)
+            stream = pair[1].rtc.VideoStream(remote, format=pair[1].rtc.VideoBufferType.I420)
+            frames = []
+            async with asyncio.timeout(DEADLINE):
+                first = None
+                async for event in stream:
+                    if first is None:
+                        first = shown[-1]
+                    frames.append(event.frame)
+                    if len(frames) == 60:
+                        break
+            sent = shown[-1] - first + 1
+            await stream.aclose()
+            assert len(frames) >= 0.9 * sent
+            last = frames[-1]
+            assert (last.width, last.height) == (width, height)
+            for mean, expected in zip(media.planes(last), (180, 90, 160), strict=True):
+                assert mean == pytest.approx(expected, abs=6)
+        await source.aclose()
+
+
+async def test_mute_and_unmute(real_server, token, pair: tuple[Sdk, Sdk], single: bool) -> None:
+    async with meeting(real_server.url, token, *pair, single=single) as (alice, _, _bob, bob_events):
+        async with microphone(pair[0], alice, 600.0) as (track, publication):
+            remote, _, _ = await subscribed(bob_events)
+            track.mute()
+            participant, muted = await bob_events.wait("track_muted")
+            assert (participant.identity, muted.sid, muted.muted) == ("alice", publication.sid, True)
+            track.unmute()
+            await bob_events.wait("track_unmuted")
+            async with asyncio.timeout(DEADLINE):
+                heard = await media.listen(pair[1].rtc, remote, 0.5)
+            assert media.peak_frequency(heard) == pytest.approx(600, abs=4)
+
+
+async def test_unpublish_and_unsubscribe(real_server, token, pair: tuple[Sdk, Sdk], single: bool) -> None:
+    async with meeting(real_server.url, token, *pair, single=single) as (alice, alice_events, bob, bob_events):
+        async with microphone(pair[0], alice, 500.0) as (_, publication):
+            track, remote, _ = await subscribed(bob_events)
+            remote.set_subscribed(False)
+            gone, _, participant = await bob_events.wait("track_unsubscribed")
+            assert gone.sid == track.sid
+            assert participant.identity == "alice"
+            remote.set_subscribed(True)
+            await until(lambda: len(bob_events.of("track_subscribed")) == 2, "subscribed again")
+            again = bob_events.of("track_subscribed")[1][0]
+            async with asyncio.timeout(DEADLINE):
+                heard = await media.listen(pair[1].rtc, again, 0.5)
+            assert media.peak_frequency(heard) == pytest.approx(500, abs=4)
+            await alice.local_participant.unpublish_track(publication.sid)
+            unpublished, participant = await bob_events.wait("track_unpublished")
+            assert unpublished.sid == publication.sid
+            assert bob.remote_participants["alice"].track_publications == {}
+            await alice_events.wait("local_track_unpublished")
+
+
+async def test_nothing_is_subscribed_without_auto_subscribe(
+    real_server, token, pair: tuple[Sdk, Sdk], single: bool
+) -> None:
+    options = {"auto_subscribe": False}
+    async with meeting(real_server.url, token, *pair, single=single, options=options) as (alice, _, _bob, events):
+        async with microphone(pair[0], alice, 500.0):
+            publication, _ = await events.wait("track_published")
+            assert not publication.subscribed
+            publication.set_subscribed(True)
+            track, _, _ = await subscribed(events)
+            async with asyncio.timeout(DEADLINE):
+                heard = await media.listen(pair[1].rtc, track, 0.5)
+            assert media.peak_frequency(heard) == pytest.approx(500, abs=4)
+
+
+async def test_speakers(real_server, token, pair: tuple[Sdk, Sdk], single: bool) -> None:
+    async with meeting(real_server.url, token, *pair, single=single) as (alice, _, _bob, bob_events):
+        async with microphone(pair[0], alice, 440.0):
+            await bob_events.wait(
+                "active_speakers_changed", lambda speakers: [each.identity for each in speakers] == ["alice"]
+            )
+        await bob_events.wait("active_speakers_changed", lambda speakers: list(speakers) == [])
+
+
+async def test_a_late_participant_gets_what_is_there(real_server, token, pair: tuple[Sdk, Sdk], single: bool) -> None:
+    async with meeting(real_server.url, token, *pair, single=single) as (alice, _, _bob, bob_events):
+        async with microphone(pair[0], alice, 700.0) as (_, publication):
+            await subscribed(bob_events)
+            carol, carol_events = await pair[1].join(real_server.url, token("carol"), single=single)
+            try:
+                track, remote, _ = await subscribed(carol_events)
+                assert remote.sid == publication.sid
+                async with asyncio.timeout(DEADLINE):
+                    heard = await media.listen(pair[1].rtc, track, 0.5)
+                assert media.peak_frequency(heard) == pytest.approx(700, abs=4)
+            finally:
+                await carol.disconnect()
