@@ -99,7 +99,10 @@ async def test_calls_after_the_end_say_so_and_stats_stay(real_server, token, sin
 
 
 async def test_packets_are_stamped_unless_raw(real_server, token, single: bool) -> None:
-    async with engine(real_server, token("a"), single) as (a, _), engine(real_server, token("b"), single) as (_, events):
+    async with (
+        engine(real_server, token("a"), single) as (a, _),
+        engine(real_server, token("b"), single) as (_, events),
+    ):
         stamped, raw = user(b"stamped"), user(b"raw")
         await a.publish_data(stamped)
         await a.publish_data(raw, RELIABLE, raw=True)
@@ -114,7 +117,10 @@ async def test_packets_are_stamped_unless_raw(real_server, token, single: bool) 
 
 
 async def test_the_limit_of_a_packet_is_exact(real_server, token, single: bool) -> None:
-    async with engine(real_server, token("a"), single) as (a, _), engine(real_server, token("b"), single) as (_, events):
+    async with (
+        engine(real_server, token("a"), single) as (a, _),
+        engine(real_server, token("b"), single) as (_, events),
+    ):
         await a.publish_data(user(b"first"))
         await event_of(events, DataReceived)
         limit = a.session().channels._lanes[RELIABLE].max_size
@@ -146,9 +152,7 @@ async def test_a_track_is_added_sent_and_removed(real_server, token, single: boo
     source = AudioSource(48_000, 1)
     async with engine(real_server, token("a"), single) as (a, _):
         track = OutgoingTrack(source._local)
-        info = await a.add_track(
-            rtc.AddTrackRequest(cid=track.cid, name="mic", type=models.TrackType.AUDIO)
-        )
+        info = await a.add_track(rtc.AddTrackRequest(cid=track.cid, name="mic", type=models.TrackType.AUDIO))
         assert info.sid.startswith("TR_")
         sender = await a.create_sender(track, TrackPublishOptions(), [Encoding()])
         await a.negotiate()
@@ -185,7 +189,7 @@ async def test_negotiations_at_once_settle_together(real_server, token, single: 
     async with engine(real_server, token("a"), single) as (a, _):
         async with asyncio.timeout(DEADLINE):
             await asyncio.gather(*(a.negotiate() for _ in range(20)))
-        machine = a.session()._negotiator
+        machine = a.session().peers._negotiator
         assert machine is not None
         # Twenty calls need two offers: one at once, one for those that came meanwhile.
         assert machine._machine.offer_id <= 3

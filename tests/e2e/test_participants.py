@@ -17,7 +17,9 @@ async def test_names_metadata_attributes(real_server, token, pair: tuple[Sdk, Sd
     async with meeting(real_server.url, token, *pair, single=single, grants=ALLOWED) as (alice, _, bob, bob_events):
         assert bob.remote_participants["alice"].sid == alice.local_participant.sid
         await alice.local_participant.set_metadata("about me")
-        participant, old, new = await bob_events.wait("participant_metadata_changed", lambda p, *_: p.identity == "alice")
+        participant, old, new = await bob_events.wait(
+            "participant_metadata_changed", lambda p, *_: p.identity == "alice"
+        )
         assert (old, new) == ("", "about me")
         assert participant.metadata == "about me"
 
@@ -42,7 +44,9 @@ async def test_leaving_is_seen(real_server, token, pair: tuple[Sdk, Sdk], single
         assert "alice" not in bob.remote_participants
 
 
-async def test_the_name_of_the_room_and_its_sid(real_server, token, room_name: str, pair: tuple[Sdk, Sdk], single) -> None:
+async def test_the_name_of_the_room_and_its_sid(
+    real_server, token, room_name: str, pair: tuple[Sdk, Sdk], single
+) -> None:
     async with meeting(real_server.url, token, *pair, single=single) as (alice, _, bob, _bob_events):
         assert alice.name == bob.name == room_name
         async with asyncio.timeout(5):

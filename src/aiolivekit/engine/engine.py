@@ -92,7 +92,7 @@ class RtcEngine:
         self._participant = join.participant
         return join
 
-    # -- what it is ---------------------------------------------------------------------------------
+    # -- what it is --
 
     @property
     def closed(self) -> bool:
@@ -125,7 +125,7 @@ class RtcEngine:
             raise ClosedError("the engine is closed")
         return self.session()
 
-    # -- events -------------------------------------------------------------------------------------
+    # -- events --
 
     def _on_session_event(self, epoch: int, event: SessionEvent) -> None:
         if epoch != self._epoch or self._closing is not None:
@@ -149,7 +149,7 @@ class RtcEngine:
         told_to_go = event.source == "leave" and event.action == rtc.LeaveRequest.Action.DISCONNECT
         self._begin_close(event.reason, event.detail, leave=not told_to_go)
 
-    # -- end ----------------------------------------------------------------------------------------
+    # -- end --
 
     async def close(self, reason: DisconnectReason = DisconnectReason.CLIENT_INITIATED) -> None:
         """Leave the room; `Disconnected` is the last event. Further calls wait for the same end.
@@ -176,7 +176,7 @@ class RtcEngine:
         if not isinstance(error, (ClosedError, EngineError)):
             _logger.error("task %s of the engine failed", name, exc_info=error)
 
-    # -- data ---------------------------------------------------------------------------------------
+    # -- data --
 
     async def publish_data(
         self,
@@ -229,7 +229,7 @@ class RtcEngine:
         self._open_session().channels.set_threshold(kind, threshold)
         self._events.put(DataChannelBufferedAmountLowThresholdChanged(kind, threshold))
 
-    # -- tracks -------------------------------------------------------------------------------------
+    # -- tracks --
 
     async def add_track(self, request: rtc.AddTrackRequest) -> models.TrackInfo:
         """Announce a track of ours and wait for the server's word.
@@ -284,7 +284,7 @@ class RtcEngine:
         session = self._open_session()
         await session.negotiated(session.negotiation_needed())
 
-    # -- requests -----------------------------------------------------------------------------------
+    # -- requests --
 
     async def send_request(self, request: rtc.SignalRequest) -> None:
         """Send a request on the signalling link, in the order of the calls.

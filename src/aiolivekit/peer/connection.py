@@ -79,7 +79,7 @@ class PeerConnection:
         self._pc.on("connectionstatechange", self._on_state)
         self._pc.on("datachannel", self._on_channel)
 
-    # -- configuration ------------------------------------------------------------------------------
+    # -- configuration --
 
     def configure(self, ice_servers: Sequence[IceServerInit], *, relay_only: bool = False) -> None:
         """Set the ICE servers; they count for candidates gathered from now on.
@@ -98,7 +98,7 @@ class PeerConnection:
             )
         )
 
-    # -- descriptions -------------------------------------------------------------------------------
+    # -- descriptions --
 
     async def create_offer(self, *, ice_restart: bool = False) -> str:
         """Return a new offer; it does nothing until `set_local_offer`."""
@@ -162,7 +162,7 @@ class PeerConnection:
         description = self._pc.remote_description
         return None if description is None else (description.type.value, description.sdp)
 
-    # -- candidates ---------------------------------------------------------------------------------
+    # -- candidates --
 
     async def add_remote_candidate(self, candidate_json: str) -> None:
         """Add a candidate of the other side (the JSON of `RTCIceCandidateInit`); a bad one is counted and dropped."""
@@ -199,7 +199,7 @@ class PeerConnection:
             }
             self._sink.on_local_candidate(self, json.dumps(members))
 
-    # -- channels -----------------------------------------------------------------------------------
+    # -- channels --
 
     def create_channel(
         self, label: str, *, ordered: bool, max_retransmits: int | None, low_threshold: int
@@ -217,7 +217,7 @@ class PeerConnection:
         assert isinstance(channel, FastChannel)
         self._sink.on_remote_channel(self, DataChannel(channel, self._sink))
 
-    # -- media --------------------------------------------------------------------------------------
+    # -- media --
 
     def receive(self, kind: MediaKind) -> None:
         """Add a section in which the other side can send us a track."""
@@ -244,7 +244,7 @@ class PeerConnection:
                 return RemoteMedia(transceiver)
         return None
 
-    # -- state --------------------------------------------------------------------------------------
+    # -- state --
 
     @property
     def state(self) -> PeerState:

@@ -131,7 +131,7 @@ class SessionChannels:
         self.undecodable = 0
         self.unknown = 0
 
-    # -- making and ending --------------------------------------------------------------------------
+    # -- making and ending --
 
     def create(self, publisher: PeerConnection) -> None:
         """Make our three channels on the publisher."""
@@ -173,7 +173,7 @@ class SessionChannels:
             if channel is not None:
                 channel.detach()
 
-    # -- out ----------------------------------------------------------------------------------------
+    # -- out --
 
     def try_publish(self, packet: models.DataPacket, kind: DataPacketKind) -> bool:
         """Hand a packet over now, or return false when it must wait (`publish`).
@@ -222,7 +222,7 @@ class SessionChannels:
         return self._lanes[kind].channel.low_threshold
 
     def set_threshold(self, kind: DataPacketKind, value: int) -> None:
-        """Set the low threshold of a channel, in bytes; packets wait above it, or above the high mark if that is more."""
+        """Set the low threshold of a channel, in bytes; packets wait above it, or above the high mark if higher."""
         lane = self._lanes[kind]
         lane.channel.low_threshold = value
         lane.outbox.high = max(self._high, value)
@@ -231,7 +231,7 @@ class SessionChannels:
         """Return the bytes libwebrtc holds for a channel."""
         return self._lanes[kind].channel.buffered_amount
 
-    # -- in (ChannelSink) ---------------------------------------------------------------------------
+    # -- in (ChannelSink) --
 
     def on_channel_message(self, channel: DataChannel, data: bytes) -> None:
         """Turn a packet into its event; what cannot be read is counted and dropped."""

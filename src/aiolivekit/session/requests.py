@@ -37,7 +37,7 @@ class PendingRequests:
         self._last_id += 1
         return self._last_id
 
-    # -- tracks -------------------------------------------------------------------------------------
+    # -- tracks --
 
     def expect_track(self, cid: str) -> asyncio.Future[models.TrackInfo]:
         """Return what `wait_for_track` takes; call it before the request is sent.
@@ -79,7 +79,7 @@ class PendingRequests:
         elif not future.done():
             future.set_result(message.track)
 
-    # -- requests with an id ------------------------------------------------------------------------
+    # -- requests with an id --
 
     async def response(self, request_id: int, timeout: float) -> rtc.RequestResponse:
         """Wait for the answer to a request; it may have come already.

@@ -50,10 +50,10 @@ class SignalDispatcher:
         self._session = session
         self.ignored: Counter[str] = Counter()
         self._handlers: dict[str, Callable[[_Message], None]] = {
-            "answer": lambda m: session.on_answer(m.answer),
-            "offer": lambda m: session.on_offer(m.offer),
-            "trickle": lambda m: session.on_trickle(m.trickle),
-            "media_sections_requirement": lambda m: session.require_sections(m.media_sections_requirement),
+            "answer": lambda m: session.peers.on_answer(m.answer),
+            "offer": lambda m: session.peers.on_offer(m.offer),
+            "trickle": lambda m: session.peers.on_trickle(m.trickle),
+            "media_sections_requirement": lambda m: session.peers.require_sections(m.media_sections_requirement),
             "track_published": lambda m: session.requests.track_published(m.track_published),
             "request_response": lambda m: session.requests.answered(m.request_response),
             "leave": lambda m: self._leave(m.leave),

@@ -34,9 +34,7 @@ Packet = models.DataPacket
         (
             Packet(
                 participant_identity="a",
-                rpc_request=models.RpcRequest(
-                    id="1", method="m", payload="p", response_timeout_ms=1500, version=1
-                ),
+                rpc_request=models.RpcRequest(id="1", method="m", payload="p", response_timeout_ms=1500, version=1),
             ),
             events.RpcRequest("a", "1", "m", "p", 1.5, 1),
         ),

@@ -25,6 +25,7 @@ class RecordingSession:
     def __init__(self) -> None:
         self.calls: list[Any] = []
         self.requests = PendingRequests()
+        self.peers = self
 
     def emit(self, event: Any) -> None:
         self.calls.append(event)

@@ -1,0 +1,179 @@
+"""Which encodings a local track is sent with, and how they are announced.
+
+The bitrates and frame rates are LiveKit's presets, which all its clients share.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+from ..enums import TrackSource, VideoCodec, VideoQuality
+from ..options import TrackPublishOptions
+
+__all__ = ["Encoding", "VideoLayer", "audio_encodings", "video_encodings", "video_layers"]
+
+Number = TypeVar("Number", int, float)
+
+
+@dataclass(frozen=True, slots=True)
+class Encoding:
+    """One encoding of a track (`RTCRtpEncodingParameters`); what is `None` is left to libwebrtc.
+
+    Args:
+        rid: Which simulcast layer it is (`q`, `h`, `f`); `None` for a track with a single encoding.
+        active: Whether it is sent.
+        max_bitrate: Bits a second.
+        max_framerate: Frames a second.
+        scale_resolution_down_by: How many times smaller than the source, at least 1.
+        scalability_mode: Layers within the encoding, such as `L3T3_KEY`.
+    """
+
+    rid: str | None = None
+    active: bool = True
+    max_bitrate: int | None = None
+    max_framerate: float | None = None
+    scale_resolution_down_by: float | None = None
+    scalability_mode: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class VideoLayer:
+    """What the server is told of a layer (`livekit.VideoLayer`): size in pixels, bits a second."""
+
+    quality: VideoQuality
+    width: int
+    height: int
+    bitrate: int
+    rid: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Preset:
+    """What is right for pictures whose longer side has at most `size` pixels."""
+
+    size: int
+    max_bitrate: int
+    max_framerate: float
+
+
+_CAMERA_16_9 = (
+    _Preset(160, 90_000, 15),
+    _Preset(320, 160_000, 15),
+    _Preset(384, 180_000, 15),
+    _Preset(640, 450_000, 20),
+    _Preset(960, 800_000, 25),
+    _Preset(1280, 1_700_000, 30),
+    _Preset(1920, 3_000_000, 30),
+    _Preset(2560, 5_000_000, 30),
+    _Preset(3840, 8_000_000, 30),
+)
+_CAMERA_4_3 = (
+    _Preset(160, 80_000, 15),
+    _Preset(240, 100_000, 15),
+    _Preset(320, 150_000, 15),
+    _Preset(480, 225_000, 20),
+    _Preset(640, 300_000, 20),
+    _Preset(720, 450_000, 25),
+    _Preset(960, 1_500_000, 30),
+    _Preset(1440, 2_500_000, 30),
+    _Preset(1920, 3_500_000, 30),
+)
+_SCREEN = (
+    _Preset(640, 200_000, 3),
+    _Preset(1280, 1_000_000, 15),
+    _Preset(1920, 3_000_000, 30),
+)
+_CODEC_FACTOR = {VideoCodec.VP9: 0.85, VideoCodec.AV1: 0.7}
+"""What a codec needs of the bitrate VP8 needs for the same picture."""
+_AUDIO_BITRATE = 48_000
+_QUALITY_OF_RID = {
+    "q": VideoQuality.VIDEO_QUALITY_LOW,
+    "h": VideoQuality.VIDEO_QUALITY_MEDIUM,
+    "f": VideoQuality.VIDEO_QUALITY_HIGH,
+}
+
+
+def audio_encodings(options: TrackPublishOptions) -> list[Encoding]:
+    """Return the encodings of an audio track: one, 48 kbit/s unless the options say otherwise.
+
+    Raises:
+        ValueError: If the bitrate is not positive.
+    """
+    return [Encoding(max_bitrate=_positive("max_bitrate", options.audio_encoding.max_bitrate) or _AUDIO_BITRATE)]
+
+
+def video_encodings(
+    width: int, height: int, options: TrackPublishOptions, *, screencast: bool = False
+) -> list[Encoding]:
+    """Return the encodings of a video track, the largest last.
+
+    Args:
+        width: Of the source, in pixels.
+        height: Of the source, in pixels.
+        options: What the user asked for; a bound left unset comes from the preset for this size.
+        screencast: Whether the source shows a screen, whatever `options.source` says.
+
+    Raises:
+        ValueError: If a size, a bitrate or a frame rate is not positive.
+    """
+    if width < 1 or height < 1:
+        raise ValueError(f"a video track of {width} by {height} pixels cannot be sent")
+    asked = options.video_encoding
+    encoding = _preset_encoding(
+        width, height, options.video_codec, screencast or options.source == TrackSource.SOURCE_SCREENSHARE
+    )
+    if bitrate := _positive("max_bitrate", asked.max_bitrate):
+        encoding = replace(encoding, max_bitrate=int(bitrate))
+    if framerate := _positive("max_framerate", asked.max_framerate):
+        encoding = replace(encoding, max_framerate=framerate)
+    if options.scalability_mode:
+        encoding = replace(encoding, scalability_mode=options.scalability_mode)
+    return [encoding]
+
+
+def _preset_encoding(width: int, height: int, codec: VideoCodec | None, screen: bool) -> Encoding:
+    longer, shorter = max(width, height), min(width, height)
+    presets: Sequence[_Preset] = _SCREEN
+    if not screen:
+        ratio = longer / shorter
+        presets = _CAMERA_16_9 if abs(ratio - 16 / 9) < abs(ratio - 4 / 3) else _CAMERA_4_3
+    preset = next((preset for preset in presets if preset.size >= longer), presets[-1])
+    factor = _CODEC_FACTOR.get(codec, 1.0) if codec is not None else 1.0
+    return Encoding(max_bitrate=round(preset.max_bitrate * factor), max_framerate=float(preset.max_framerate))
+
+
+def _positive(name: str, value: Number | None) -> Number | None:
+    if value is not None and not value > 0:
+        raise ValueError(f"{name} must be positive, not {value}")
+    return value
+
+
+def video_layers(width: int, height: int, encodings: Sequence[Encoding]) -> list[VideoLayer]:
+    """Return the layers to announce for a video track with these encodings (`AddTrackRequest.layers`).
+
+    An encoding without a rid is the whole picture, and so of high quality. An encoding with spatial layers inside
+    is announced as as many layers, each half as wide and high as the next.
+    """
+    layers: list[VideoLayer] = []
+    for encoding in encodings:
+        scale = encoding.scale_resolution_down_by or 1.0
+        wide, high = max(1, int(width / scale)), max(1, int(height / scale))
+        bitrate = encoding.max_bitrate or 0
+        spatial = _spatial_layers(encoding.scalability_mode)
+        if encoding.rid is None and spatial > 1:
+            for below in reversed(range(spatial)):
+                quality = VideoQuality(max(VideoQuality.VIDEO_QUALITY_HIGH - below, VideoQuality.VIDEO_QUALITY_LOW))
+                layers.append(VideoLayer(quality, max(1, wide >> below), max(1, high >> below), bitrate // spatial))
+            continue
+        rid = encoding.rid or ""
+        layers.append(VideoLayer(_QUALITY_OF_RID.get(rid, VideoQuality.VIDEO_QUALITY_HIGH), wide, high, bitrate, rid))
+    return layers
+
+
+def _spatial_layers(mode: str | None) -> int:
+    """Return the number after the `L` of a scalability mode (`L3T3_KEY` has three spatial layers)."""
+    if mode is None or len(mode) < 2 or mode[0] not in "LS" or not mode[1].isdigit():
+        return 1
+    return max(1, int(mode[1]))

@@ -1,0 +1,350 @@
+"""The peer connections of a session: what is offered, answered and received in them.
+
+Either one connection serves both directions (`subscriber` is `None`), or the publisher carries what we send, by our
+offers, and the subscriber what the server sends, by its offers.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from livekit.protocol import models, rtc
+
+from .._tasks import SerialRunner, TaskScope
+from ..core import sdp as sdp_edits
+from ..core.encodings import Encoding
+from ..enums import DisconnectReason, IceTransportType
+from ..errors import ClosedError, NegotiationError
+from ..options import RtcConfiguration, TrackPublishOptions
+from ..peer.channel import ChannelState, DataChannel
+from ..peer.connection import IceServerInit, PeerConnection, PeerState
+from ..peer.tracks import LocalSender, OutgoingTrack
+from .channels import SessionChannels
+from .events import SessionClosed, SessionEvent
+from .incoming import IncomingTracks
+from .negotiator import Negotiator
+
+__all__ = ["SessionPeers", "SessionStats"]
+
+_logger = logging.getLogger("aiolivekit.session")
+
+_PREALLOCATED_SECTIONS = 3
+"""Audio and video sections a single peer connection offers to receive in before it knows what there is."""
+_MAX_SECTIONS = 256
+"""More sections than any server asks for at once; a larger number is a mistake or an attack."""
+_RESUME = rtc.LeaveRequest.Action.RESUME
+
+
+@dataclass(slots=True)
+class SessionStats:
+    """W3C stats of both peer connections; with a single one `subscriber` is empty."""
+
+    publisher: list[dict[str, Any]] = field(default_factory=list)
+    subscriber: list[dict[str, Any]] = field(default_factory=list)
+
+
+class SessionPeers:
+    """The peer connections of one session (a `PeerSink`).
+
+    Args:
+        scope: Owns the tasks that negotiate.
+        channels: The data channels, made on the publisher.
+        config: The user's ICE settings.
+        emit: Takes the events of remote tracks.
+        post: Sends a signalling message in order.
+        on_connected: Told when a peer connection has come up.
+        on_lost: Told when one has failed, or cannot be negotiated any more.
+    """
+
+    def __init__(
+        self,
+        scope: TaskScope,
+        channels: SessionChannels,
+        config: RtcConfiguration,
+        *,
+        emit: Callable[[SessionEvent], None],
+        post: Callable[[rtc.SignalRequest], None],
+        on_connected: Callable[[], None],
+        on_lost: Callable[[SessionClosed], None],
+    ) -> None:
+        self._scope = scope
+        self._channels = channels
+        self._config = config
+        self._post = post
+        self._on_connected = on_connected
+        self._on_lost = on_lost
+        self._incoming = IncomingTracks(emit)
+        self._publisher: PeerConnection | None = None
+        self._subscriber: PeerConnection | None = None
+        self._negotiator: Negotiator | None = None
+        self._subscriber_work: SerialRunner | None = None
+        self._publisher_wanted = False
+        self._start_bitrates: dict[LocalSender, int] = {}
+        self._stereo_tracks: set[LocalSender] = set()
+        self._stereo_offered: set[str] = set()
+
+    # -- beginning and end --
+
+    async def prepare_single(self) -> str:
+        """Make the one peer connection and return its first offer, which travels inside the join request."""
+        publisher = self._new_publisher()
+        for kind in ("audio", "video"):
+            for _ in range(_PREALLOCATED_SECTIONS):
+                publisher.receive(kind)
+        return await publisher.create_offer()
+
+    def forget_single(self) -> None:
+        """Let go of what `prepare_single` made: the server is an older one and wants two peer connections."""
+        if self._publisher is not None:
+            self._publisher.close()
+            self._publisher = None
+        self._channels.forget()
+
+    def set_up(self, join: rtc.JoinResponse, offer: str | None) -> None:
+        """Bring the peer connections up by what the join response says.
+
+        Args:
+            join: The server's word.
+            offer: The offer that went out inside the join request, with a single peer connection.
+        """
+        servers = self._ice_servers(join.ice_servers)
+        relay_only = (
+            self._config.ice_transport_type is IceTransportType.TRANSPORT_RELAY
+            or join.client_configuration.force_relay == models.ClientConfigSetting.ENABLED
+        )
+        publisher = self._publisher or self._new_publisher()
+        publisher.configure(servers, relay_only=relay_only)
+        self._negotiator = Negotiator(
+            publisher,
+            self._scope,
+            edit=self._edit_offer,
+            post=self._post,
+            on_answer=self._publisher_answered,
+            on_failure=self._negotiation_failed,
+            fast=join.fast_publish or offer is not None,
+        )
+        if offer is not None:
+            self._publisher_wanted = True
+            self._negotiator.adopt(offer)
+            return
+        subscriber = PeerConnection("subscriber", self)
+        subscriber.configure(servers, relay_only=relay_only)
+        self._subscriber = subscriber
+        self._subscriber_work = SerialRunner(self._scope, "subscriber", self._subscriber_failed)
+        self._publisher_wanted = not join.subscriber_primary
+        if join.fast_publish or not join.subscriber_primary:
+            self._negotiator.request()
+
+    def _new_publisher(self) -> PeerConnection:
+        publisher = PeerConnection("publisher", self)
+        self._publisher = publisher
+        self._channels.create(publisher)
+        return publisher
+
+    def _ice_servers(self, offered: Sequence[rtc.ICEServer]) -> list[IceServerInit]:
+        own = self._config.ice_servers
+        if own:
+            return [(server.urls, server.username, server.password) for server in own]
+        return [(list(server.urls), server.username, server.credential) for server in offered]
+
+    def stop_negotiating(self, error: NegotiationError) -> None:
+        """Negotiate no more; those who wait for an answer get `error`."""
+        if self._negotiator is not None:
+            self._negotiator.close(error)
+
+    def close(self) -> None:
+        """Close the peer connections."""
+        for peer in (self._publisher, self._subscriber):
+            if peer is not None:
+                peer.close()
+
+    # -- state --
+
+    @property
+    def single(self) -> bool:
+        """Whether one peer connection serves both directions."""
+        return self._subscriber is None
+
+    @property
+    def connected(self) -> bool:
+        """Whether every peer connection that is needed is up."""
+        needed: list[PeerConnection | None] = [] if self._subscriber is None else [self._subscriber]
+        if self._publisher_wanted or self._subscriber is None:
+            needed.append(self._publisher)
+        return all(peer is not None and peer.state == "connected" for peer in needed)
+
+    async def get_stats(self) -> SessionStats:
+        """Return the stats of the peer connections."""
+        publisher, subscriber = self._publisher, self._subscriber
+        return SessionStats(
+            await publisher.get_stats() if publisher is not None else [],
+            await subscriber.get_stats() if subscriber is not None else [],
+        )
+
+    # -- what we send --
+
+    def want_publisher(self) -> None:
+        """Bring up the publisher, which with two peer connections waits for the first thing to send."""
+        if not self._publisher_wanted and self._negotiator is not None:
+            self._publisher_wanted = True
+            if self._publisher is not None and self._publisher.state == "new":
+                self._negotiator.request()
+
+    def create_sender(
+        self, track: OutgoingTrack, options: TrackPublishOptions, encodings: Sequence[Encoding], *, stereo: bool
+    ) -> LocalSender:
+        """Add the section in which a track is sent; the next answer puts it into force.
+
+        Raises:
+            MediaError: If libwebrtc cannot send it so.
+        """
+        assert self._publisher is not None
+        codec = None
+        if track.kind == "video":
+            codec = options.video_codec.name if options.video_codec is not None else "VP8"
+        sender = self._publisher.send(track, encodings, codec=codec)
+        if stereo:
+            self._stereo_tracks.add(sender)
+        if codec == "VP8" and not any(encoding.scalability_mode for encoding in encodings):
+            self._start_bitrates[sender] = sum(encoding.max_bitrate or 0 for encoding in encodings)
+        self._publisher_wanted = True
+        return sender
+
+    def remove_track(self, sender: LocalSender) -> None:
+        """Stop sending; a sender of another session is ignored."""
+        self._start_bitrates.pop(sender, None)
+        self._stereo_tracks.discard(sender)
+        if self._publisher is not None:
+            self._publisher.remove(sender)
+
+    def negotiation_needed(self) -> int:
+        """Ask for an offer; return the ticket `negotiated` takes.
+
+        Raises:
+            ClosedError: Before the session has joined.
+        """
+        if self._negotiator is None:
+            raise ClosedError("the session has not joined")
+        self._publisher_wanted = True
+        return self._negotiator.request()
+
+    async def negotiated(self, ticket: int) -> None:
+        """Wait until the answer that covers a ticket has been applied.
+
+        Raises:
+            NegotiationError: If negotiation ends first.
+        """
+        assert self._negotiator is not None
+        await self._negotiator.wait(ticket)
+
+    def _edit_offer(self, sdp: str) -> str:
+        bitrates = {sender.mid: bits for sender, bits in self._start_bitrates.items() if sender.mid is not None}
+        sdp = sdp_edits.start_bitrate(sdp, bitrates)
+        stereo = {sender.mid for sender in self._stereo_tracks if sender.mid is not None} | self._stereo_offered
+        if stereo:
+            sdp = sdp_edits.allow_stereo(sdp, stereo)
+        return sdp_edits.inactive_to_recvonly(sdp) if self.single else sdp
+
+    def _publisher_answered(self, answer: rtc.SessionDescription) -> None:
+        assert self._publisher is not None
+        self._channels.set_max_message_size(sdp_edits.max_message_size(answer.sdp))
+        if self.single:
+            self._incoming.update(self._publisher, answer.sdp, answer.mid_to_track_id)
+            stereo = sdp_edits.offers_stereo(answer.sdp) & self._incoming.mids
+            if not stereo <= self._stereo_offered:
+                # What the server sends there is stereo; we hear it so once our own offer says we can.
+                self._stereo_offered |= stereo
+                self.negotiation_needed()
+
+    # -- what the server says --
+
+    def on_answer(self, answer: rtc.SessionDescription) -> None:
+        """Apply the server's answer to our offer."""
+        if self._negotiator is not None:
+            self._negotiator.on_answer(answer)
+
+    def on_offer(self, offer: rtc.SessionDescription) -> None:
+        """Answer the server's offer for the subscriber."""
+        subscriber, work = self._subscriber, self._subscriber_work
+        if subscriber is None or work is None:
+            _logger.warning("the server offers though there is one peer connection; ignored")
+            return
+
+        async def answer() -> None:
+            await subscriber.set_offer(offer.sdp)
+            sdp = await subscriber.create_answer()
+            stereo = sdp_edits.offers_stereo(offer.sdp)
+            if stereo:
+                sdp = sdp_edits.allow_stereo(sdp, stereo)
+            await subscriber.set_local_answer(sdp)
+            self._post(rtc.SignalRequest(answer=rtc.SessionDescription(type="answer", sdp=sdp, id=offer.id)))
+            self._incoming.update(subscriber, offer.sdp, offer.mid_to_track_id)
+
+        work.submit(answer)
+
+    def on_trickle(self, trickle: rtc.TrickleRequest) -> None:
+        """Add a candidate of the server."""
+        candidate = trickle.candidateInit
+        if not candidate:
+            return
+        if trickle.target == rtc.SignalTarget.PUBLISHER or self._subscriber is None:
+            if self._negotiator is not None:
+                self._negotiator.add_candidate(candidate)
+        elif self._subscriber_work is not None:
+            subscriber = self._subscriber
+            self._subscriber_work.submit(lambda: subscriber.add_remote_candidate(candidate))
+
+    def require_sections(self, requirement: rtc.MediaSectionsRequirement) -> None:
+        """Offer more sections to receive in; with none asked for, the server still wants a new offer."""
+        if self._publisher is None or not self.single:
+            return
+        for _ in range(min(requirement.num_audios, _MAX_SECTIONS)):
+            self._publisher.receive("audio")
+        for _ in range(min(requirement.num_videos, _MAX_SECTIONS)):
+            self._publisher.receive("video")
+        self.negotiation_needed()
+
+    # -- PeerSink --
+
+    def on_local_candidate(self, peer: PeerConnection, candidate: str) -> None:
+        """Tell the server a candidate of ours."""
+        target = rtc.SignalTarget.SUBSCRIBER if peer is self._subscriber else rtc.SignalTarget.PUBLISHER
+        trickle = rtc.TrickleRequest(candidateInit=candidate, target=target)
+        self._post(rtc.SignalRequest(trickle=trickle))
+
+    def on_peer_state(self, peer: PeerConnection, state: PeerState) -> None:
+        """Pass on what matters (`disconnected` may heal and is left alone)."""
+        if state == "connected":
+            self._on_connected()
+        elif state == "failed":
+            source: Literal["publisher", "subscriber"] = "subscriber" if peer is self._subscriber else "publisher"
+            detail = f"the {source}'s media path failed"
+            self._on_lost(SessionClosed(source, DisconnectReason.CONNECTION_TIMEOUT, _RESUME, detail=detail))
+
+    def on_remote_channel(self, peer: PeerConnection, channel: DataChannel) -> None:
+        """Receive on a channel the server made."""
+        self._channels.add_remote(channel)
+
+    def on_channel_message(self, channel: DataChannel, data: bytes) -> None:
+        """Hand a message to the channels."""
+        self._channels.on_channel_message(channel, data)
+
+    def on_channel_state(self, channel: DataChannel, state: ChannelState) -> None:
+        """Hand a state to the channels."""
+        self._channels.on_channel_state(channel, state)
+
+    def on_channel_low(self, channel: DataChannel) -> None:
+        """Hand a low buffer to the channels."""
+        self._channels.on_channel_low(channel)
+
+    # -- failures --
+
+    def _negotiation_failed(self, error: NegotiationError) -> None:
+        self._on_lost(SessionClosed("negotiation", DisconnectReason.UNKNOWN_REASON, _RESUME, detail=str(error)))
+
+    def _subscriber_failed(self, _name: str, error: BaseException) -> None:
+        _logger.warning("the subscriber could not follow the server: %s", error)
+        self._on_lost(SessionClosed("negotiation", DisconnectReason.UNKNOWN_REASON, _RESUME, detail=str(error)))
