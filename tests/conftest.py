@@ -1,0 +1,105 @@
+"""Fixtures for all tests: a real LiveKit server, tokens for it, and the official SDK as the other side."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import itertools
+import os
+from collections.abc import Generator, Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Literal, NoReturn, Protocol
+
+import pytest
+
+# libwebrtc reads it at the first peer connection of the process; without it loopback has no candidates.
+os.environ["WRTC_ALLOW_LOOPBACK"] = "1"
+
+from aiolivekit.testing import RealServer, ServerUnavailableError, find_server
+
+PeerMode = Literal["single", "dual"]
+_MODES: tuple[PeerMode, ...] = ("single", "dual")
+_LOG_TAIL = 4000
+
+
+class TokenMaker(Protocol):
+    """Makes tokens for the real server; they are for the room of the test unless told otherwise."""
+
+    def __call__(self, identity: str, *, room: str = ..., **claims: Any) -> str: ...
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--peer-mode",
+        choices=[*_MODES, "both"],
+        default="both",
+        help="run tests that take the fixture peer_mode with one peer connection, with two, or both ways",
+    )
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "peer_mode" in metafunc.fixturenames:
+        chosen = metafunc.config.getoption("--peer-mode")
+        metafunc.parametrize("peer_mode", _MODES if chosen == "both" else (chosen,))
+
+
+def _unavailable(what: str) -> NoReturn:
+    """Skip on a user's machine; fail where CI is set, so that nothing goes untested there unseen."""
+    if os.environ.get("CI", "").lower() not in ("", "0", "false"):
+        pytest.fail(f"{what} (a failure, not a skip, because CI is set)", pytrace=False)
+    pytest.skip(what)
+
+
+@pytest.fixture(scope="session")
+def server_binary() -> Path:
+    """The LiveKit server; building it the first time takes minutes."""
+    try:
+        return find_server()
+    except ServerUnavailableError as error:
+        reason = str(error)
+    _unavailable(f"no real LiveKit server: {reason}")
+
+
+@pytest.fixture(scope="session")
+def real_server(server_binary: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealServer]:
+    """One LiveKit server for the whole run. A test that breaks its server starts its own `RealServer`."""
+    log = tmp_path_factory.mktemp("livekit-server") / "server.log"
+    with RealServer(binary=server_binary, log_path=log) as server:
+        yield server
+
+
+_room_numbers = itertools.count(1)
+
+
+@pytest.fixture
+def room_name() -> str:
+    """A name no other test uses."""
+    return f"room-{os.getpid()}-{next(_room_numbers)}"
+
+
+@pytest.fixture
+def token(real_server: RealServer, room_name: str) -> TokenMaker:
+    """`token(identity, **claims)` for the room of this test; the claims are those of `access_token`."""
+
+    def make(identity: str, *, room: str = room_name, **claims: Any) -> str:
+        return real_server.token(identity, room=room, **claims)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def official() -> ModuleType:
+    """The official SDK, `livekit.rtc`."""
+    if importlib.util.find_spec("livekit") is None or importlib.util.find_spec("livekit.rtc") is None:
+        _unavailable("the official SDK (livekit) is not installed")
+    return importlib.import_module("livekit.rtc")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    server = getattr(item, "funcargs", {}).get("real_server")
+    if report.failed and isinstance(server, RealServer) and server.log:
+        report.sections.append(("log of the LiveKit server", server.log[-_LOG_TAIL:]))
+    return report

@@ -1,0 +1,91 @@
+"""Cancelling a connect, wherever it is, leaves nothing; and hundreds of rooms leave nothing either."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+import aiolivekit
+
+from ..leaks import no_leaks
+from ..suspensions import CancelAt
+from .sdk import DEADLINE
+
+pytestmark = pytest.mark.e2e
+
+
+def options(single: bool) -> aiolivekit.RoomOptions:
+    return aiolivekit.RoomOptions(single_peer_connection=single, join_retries=0)
+
+
+async def test_cancelled_at_every_await(real_server, token, single: bool) -> None:
+    """The task is cancelled at its n-th await, for every n until it gets through."""
+    access = token("me")
+    # What the process keeps for good (libwebrtc's threads, resolver threads) is there from the first room on.
+    room = aiolivekit.Room()
+    await room.connect(real_server.url, access, options(single))
+    await room.disconnect()
+    async with no_leaks():
+        n = 0
+        while True:
+            n += 1
+            room = aiolivekit.Room()
+            cancelled = CancelAt(room.connect(real_server.url, access, options(single)), n)
+            try:
+                async with asyncio.timeout(DEADLINE):
+                    await asyncio.create_task(run(cancelled))
+            except asyncio.CancelledError:
+                assert not room.isconnected()
+                continue
+            # It got through with fewer awaits than n.
+            assert cancelled.suspensions < n
+            await room.disconnect()
+            break
+        assert n > 5
+    # And the room object can be used again.
+    await room.connect(real_server.url, access, options(single))
+    assert room.isconnected()
+    await room.disconnect()
+
+
+async def run(cancelled: CancelAt[None]) -> None:
+    await cancelled
+
+
+def resident_kib() -> int:
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1])
+    raise AssertionError("no VmRSS")
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads /proc")
+async def test_three_hundred_rooms_leave_nothing(real_server, token, single: bool) -> None:
+    access = token("me")
+
+    async def visit() -> None:
+        room = aiolivekit.Room()
+        await room.connect(real_server.url, access, options(single))
+        await room.local_participant.publish_data(b"hello")
+        await room.disconnect()
+
+    for _ in range(50):
+        await visit()
+    gc.collect()
+    memory, threads, descriptors = resident_kib(), threading.active_count(), len(os.listdir("/proc/self/fd"))
+    tasks = len(asyncio.all_tasks())
+    native = len(os.listdir("/proc/self/task"))
+    for _ in range(250):
+        await visit()
+    gc.collect()
+    assert threading.active_count() <= threads
+    assert len(os.listdir("/proc/self/task")) <= native
+    assert len(os.listdir("/proc/self/fd")) <= descriptors
+    assert len(asyncio.all_tasks()) == tasks
+    # A leak of one room's worth each time would be well above 50 MB; allocators may keep a little.
+    assert resident_kib() - memory < 8 * 1024
