@@ -177,7 +177,8 @@ class EngineOptions:
         join_retries: How often a failed join is tried again; each try has its own time limits.
         peer_timeout: Seconds for the peer connections to come up.
         publish_timeout: Seconds for the server to answer a publish request.
-        buffered_amount_high: Bytes queued in libwebrtc above which `publish_data` waits.
+        buffered_amount_high: Bytes queued in libwebrtc above which `publish_data` waits, until the low threshold
+            is reached again. The distance between the two is what is handed over in one go.
         slow_handler: Seconds after which an event handler still running is reported in the log.
     """
 
@@ -186,7 +187,7 @@ class EngineOptions:
     join_retries: int = 3
     peer_timeout: float = 15.0
     publish_timeout: float = 10.0
-    buffered_amount_high: int = 2 * 1024 * 1024
+    buffered_amount_high: int = 4 * 1024 * 1024
     slow_handler: float = 10.0
 
 

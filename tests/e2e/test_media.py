@@ -44,7 +44,12 @@ async def subscribed(events: Recorder) -> tuple[Any, Any, Any]:
 
 
 async def test_a_tone_keeps_its_frequency_and_energy(real_server, token, pair: tuple[Sdk, Sdk], single: bool) -> None:
-    async with meeting(real_server.url, token, *pair, single=single) as (alice, alice_events, _bob, bob_events):
+    async with meeting(real_server.url, token, *pair, single=single, acquainted=False) as (
+        alice,
+        alice_events,
+        _bob,
+        bob_events,
+    ):
         async with microphone(pair[0], alice, 440.0) as (_track, publication):
             track, remote, participant = await subscribed(bob_events)
             assert remote.sid == publication.sid
@@ -60,7 +65,7 @@ async def test_a_tone_keeps_its_frequency_and_energy(real_server, token, pair: t
 
 async def test_a_colour_keeps_its_colour(real_server, token, pair: tuple[Sdk, Sdk], single: bool) -> None:
     width, height = 320, 240
-    async with meeting(real_server.url, token, *pair, single=single) as (alice, _, _bob, bob_events):
+    async with meeting(real_server.url, token, *pair, single=single, acquainted=False) as (alice, _, _bob, bob_events):
         rtc = pair[0].rtc
         source = rtc.VideoSource(width, height)
         track = rtc.LocalVideoTrack.create_video_track("camera", source)
@@ -91,7 +96,7 @@ async def test_a_colour_keeps_its_colour(real_server, token, pair: tuple[Sdk, Sd
 
 
 async def test_mute_and_unmute(real_server, token, pair: tuple[Sdk, Sdk], single: bool) -> None:
-    async with meeting(real_server.url, token, *pair, single=single) as (alice, _, _bob, bob_events):
+    async with meeting(real_server.url, token, *pair, single=single, acquainted=False) as (alice, _, _bob, bob_events):
         async with microphone(pair[0], alice, 600.0) as (track, publication):
             remote, _, _ = await subscribed(bob_events)
             track.mute()
@@ -105,13 +110,21 @@ async def test_mute_and_unmute(real_server, token, pair: tuple[Sdk, Sdk], single
 
 
 async def test_unpublish_and_unsubscribe(real_server, token, pair: tuple[Sdk, Sdk], single: bool) -> None:
-    async with meeting(real_server.url, token, *pair, single=single) as (alice, alice_events, bob, bob_events):
+    async with meeting(real_server.url, token, *pair, single=single, acquainted=False) as (
+        alice,
+        alice_events,
+        bob,
+        bob_events,
+    ):
         async with microphone(pair[0], alice, 500.0) as (_, publication):
             track, remote, _ = await subscribed(bob_events)
             remote.set_subscribed(False)
             gone, _, participant = await bob_events.wait("track_unsubscribed")
             assert gone.sid == track.sid
             assert participant.identity == "alice"
+            if not pair[1].is_ours:
+                # The official SDK misses a subscription that comes before the server has renegotiated the last end.
+                await asyncio.sleep(0.5)
             remote.set_subscribed(True)
             await until(lambda: len(bob_events.of("track_subscribed")) == 2, "subscribed again")
             again = bob_events.of("track_subscribed")[1][0]
@@ -129,7 +142,12 @@ async def test_nothing_is_subscribed_without_auto_subscribe(
     real_server, token, pair: tuple[Sdk, Sdk], single: bool
 ) -> None:
     options = {"auto_subscribe": False}
-    async with meeting(real_server.url, token, *pair, single=single, options=options) as (alice, _, _bob, events):
+    async with meeting(real_server.url, token, *pair, single=single, options=options, acquainted=False) as (
+        alice,
+        _,
+        _bob,
+        events,
+    ):
         async with microphone(pair[0], alice, 500.0):
             publication, _ = await events.wait("track_published")
             assert not publication.subscribed
@@ -141,7 +159,7 @@ async def test_nothing_is_subscribed_without_auto_subscribe(
 
 
 async def test_speakers(real_server, token, pair: tuple[Sdk, Sdk], single: bool) -> None:
-    async with meeting(real_server.url, token, *pair, single=single) as (alice, _, _bob, bob_events):
+    async with meeting(real_server.url, token, *pair, single=single, acquainted=False) as (alice, _, _bob, bob_events):
         async with microphone(pair[0], alice, 440.0):
             await bob_events.wait(
                 "active_speakers_changed", lambda speakers: [each.identity for each in speakers] == ["alice"]
@@ -150,7 +168,7 @@ async def test_speakers(real_server, token, pair: tuple[Sdk, Sdk], single: bool)
 
 
 async def test_a_late_participant_gets_what_is_there(real_server, token, pair: tuple[Sdk, Sdk], single: bool) -> None:
-    async with meeting(real_server.url, token, *pair, single=single) as (alice, _, _bob, bob_events):
+    async with meeting(real_server.url, token, *pair, single=single, acquainted=False) as (alice, _, _bob, bob_events):
         async with microphone(pair[0], alice, 700.0) as (_, publication):
             await subscribed(bob_events)
             carol, carol_events = await pair[1].join(real_server.url, token("carol"), single=single)

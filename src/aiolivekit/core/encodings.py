@@ -1,6 +1,7 @@
 """Which encodings a local track is sent with, and how they are announced.
 
-The bitrates and frame rates are LiveKit's presets, which all its clients share.
+The bitrates are LiveKit's presets, which all its clients share. Their frame rates are not: who hands in twenty
+frames a second means twenty, so a frame rate is bounded only when the options say so.
 """
 
 from __future__ import annotations
@@ -55,35 +56,34 @@ class _Preset:
 
     size: int
     max_bitrate: int
-    max_framerate: float
 
 
 _CAMERA_16_9 = (
-    _Preset(160, 90_000, 15),
-    _Preset(320, 160_000, 15),
-    _Preset(384, 180_000, 15),
-    _Preset(640, 450_000, 20),
-    _Preset(960, 800_000, 25),
-    _Preset(1280, 1_700_000, 30),
-    _Preset(1920, 3_000_000, 30),
-    _Preset(2560, 5_000_000, 30),
-    _Preset(3840, 8_000_000, 30),
+    _Preset(160, 90_000),
+    _Preset(320, 160_000),
+    _Preset(384, 180_000),
+    _Preset(640, 450_000),
+    _Preset(960, 800_000),
+    _Preset(1280, 1_700_000),
+    _Preset(1920, 3_000_000),
+    _Preset(2560, 5_000_000),
+    _Preset(3840, 8_000_000),
 )
 _CAMERA_4_3 = (
-    _Preset(160, 80_000, 15),
-    _Preset(240, 100_000, 15),
-    _Preset(320, 150_000, 15),
-    _Preset(480, 225_000, 20),
-    _Preset(640, 300_000, 20),
-    _Preset(720, 450_000, 25),
-    _Preset(960, 1_500_000, 30),
-    _Preset(1440, 2_500_000, 30),
-    _Preset(1920, 3_500_000, 30),
+    _Preset(160, 80_000),
+    _Preset(240, 100_000),
+    _Preset(320, 150_000),
+    _Preset(480, 225_000),
+    _Preset(640, 300_000),
+    _Preset(720, 450_000),
+    _Preset(960, 1_500_000),
+    _Preset(1440, 2_500_000),
+    _Preset(1920, 3_500_000),
 )
 _SCREEN = (
-    _Preset(640, 200_000, 3),
-    _Preset(1280, 1_000_000, 15),
-    _Preset(1920, 3_000_000, 30),
+    _Preset(640, 200_000),
+    _Preset(1280, 1_000_000),
+    _Preset(1920, 3_000_000),
 )
 _CODEC_FACTOR = {VideoCodec.VP9: 0.85, VideoCodec.AV1: 0.7}
 """What a codec needs of the bitrate VP8 needs for the same picture."""
@@ -112,7 +112,7 @@ def video_encodings(
     Args:
         width: Of the source, in pixels.
         height: Of the source, in pixels.
-        options: What the user asked for; a bound left unset comes from the preset for this size.
+        options: What the user asked for; a bitrate left unset comes from the preset for this size.
         screencast: Whether the source shows a screen, whatever `options.source` says.
 
     Raises:
@@ -141,7 +141,7 @@ def _preset_encoding(width: int, height: int, codec: VideoCodec | None, screen: 
         presets = _CAMERA_16_9 if abs(ratio - 16 / 9) < abs(ratio - 4 / 3) else _CAMERA_4_3
     preset = next((preset for preset in presets if preset.size >= longer), presets[-1])
     factor = _CODEC_FACTOR.get(codec, 1.0) if codec is not None else 1.0
-    return Encoding(max_bitrate=round(preset.max_bitrate * factor), max_framerate=float(preset.max_framerate))
+    return Encoding(max_bitrate=round(preset.max_bitrate * factor))
 
 
 def _positive(name: str, value: Number | None) -> Number | None:

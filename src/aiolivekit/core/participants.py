@@ -15,6 +15,7 @@ from livekit.protocol import models
 __all__ = [
     "AttributesChanged",
     "Change",
+    "LocalFields",
     "MetadataChanged",
     "NameChanged",
     "ParticipantActivated",
@@ -147,6 +148,15 @@ Change = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class LocalFields:
+    """What we changed about ourselves; `None` for what we did not. An empty attribute is removed."""
+
+    name: str | None = None
+    metadata: str | None = None
+    attributes: dict[str, str] | None = None
+
+
 class Roster:
     """The participants of a room, by identity.
 
@@ -162,6 +172,7 @@ class Roster:
         self._remote: dict[str, models.ParticipantInfo] = {}
         self._identities: dict[str, str] = {}
         self._gone: OrderedDict[str, int] = OrderedDict()
+        self._owners: dict[str, str] = {}
         self.dropped = 0
 
     @property
@@ -188,6 +199,21 @@ class Roster:
         self._gone.clear()
         changes += self._change_local(local)
         return changes + self.apply(others)
+
+    def amend(self, fields: LocalFields) -> list[Change]:
+        """Take what the server has accepted about us, which its update may still be on the way to say."""
+        info = models.ParticipantInfo()
+        info.CopyFrom(self._local)
+        if fields.name is not None:
+            info.name = fields.name
+        if fields.metadata is not None:
+            info.metadata = fields.metadata
+        for key, value in (fields.attributes or {}).items():
+            if value:
+                info.attributes[key] = value
+            else:
+                info.attributes.pop(key, None)
+        return self._change_local(info)
 
     def _apply(self, info: models.ParticipantInfo) -> list[Change]:
         identity = info.identity or self.identity_of(info.sid)
@@ -231,7 +257,7 @@ class Roster:
         changes: list[Change] = [ParticipantJoined(info)]
         if info.state == _State.ACTIVE:
             changes.append(ParticipantActivated(identity))
-        changes += [TrackPublished(identity, track) for track in _tracks(info).values()]
+        changes += [TrackPublished(identity, track) for track in self._tracks(identity, info).values()]
         return changes
 
     def _leave(self, known: models.ParticipantInfo, reason: int) -> list[Change]:
@@ -239,7 +265,10 @@ class Roster:
         del self._remote[identity]
         self._identities.pop(known.sid, None)
         self._remember_gone(known)
-        changes: list[Change] = [TrackUnpublished(identity, sid) for sid in _tracks(known)]
+        changes: list[Change] = []
+        for sid in self._tracks(identity, known):
+            del self._owners[sid]
+            changes.append(TrackUnpublished(identity, sid))
         changes.append(ParticipantLeft(identity, known.sid, reason))
         return changes
 
@@ -256,8 +285,11 @@ class Roster:
         if new.state == _State.ACTIVE and old.state != _State.ACTIVE:
             changes.append(ParticipantActivated(identity))
         changes += _field_changes(identity, old, new)
-        before, now = _tracks(old), _tracks(new)
-        changes += [TrackUnpublished(identity, sid) for sid in before if sid not in now]
+        before, now = self._tracks(identity, old), self._tracks(identity, new)
+        for sid in before:
+            if sid not in now:
+                del self._owners[sid]
+                changes.append(TrackUnpublished(identity, sid))
         for sid, track in now.items():
             known = before.get(sid)
             if known is None:
@@ -268,12 +300,20 @@ class Roster:
                 changes.append(TrackChanged(identity, track))
         return changes
 
+    def _tracks(self, identity: str, info: models.ParticipantInfo) -> dict[str, models.TrackInfo]:
+        """The tracks of a remote participant; a sid is one participant's, and counts once."""
+        return {
+            track.sid: track
+            for track in info.tracks
+            if track.sid and self._owners.setdefault(track.sid, identity) == identity
+        }
+
     def _change_local(self, new: models.ParticipantInfo) -> list[Change]:
         old, self._local = self._local, new
         identity = new.identity
         changes: list[Change] = [ParticipantChanged(identity, new)]
         changes += _field_changes(identity, old, new)
-        changes += [TrackChanged(identity, track) for track in _tracks(new).values()]
+        changes += [TrackChanged(identity, track) for track in new.tracks if track.sid]
         return changes
 
 
@@ -285,16 +325,11 @@ def _field_changes(identity: str, old: models.ParticipantInfo, new: models.Parti
         changes.append(MetadataChanged(identity, old.metadata, new.metadata))
     if old.attributes != new.attributes:
         before, now = dict(old.attributes), dict(new.attributes)
-        changed = {key: now.get(key, "") for key in now | before if before.get(key) != now.get(key)}
+        changed = {key: now.get(key, "") for key in sorted(now | before) if before.get(key) != now.get(key)}
         changes.append(AttributesChanged(identity, changed))
     if old.permission != new.permission:
         changes.append(PermissionsChanged(identity))
     return changes
-
-
-def _tracks(info: models.ParticipantInfo) -> dict[str, models.TrackInfo]:
-    """The media tracks of a participant; a sid that occurs twice counts once."""
-    return {track.sid: track for track in info.tracks if track.sid}
 
 
 def _joined(info: models.ParticipantInfo) -> int:

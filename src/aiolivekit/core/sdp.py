@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 __all__ = [
-    "RemoteSection",
+    "MediaSection",
     "allow_stereo",
     "inactive_to_recvonly",
     "max_message_size",
+    "media_sections",
+    "mids_by_track",
     "offers_stereo",
-    "remote_sections",
     "start_bitrate",
 ]
 
@@ -27,13 +28,13 @@ _DIRECTIONS = ("a=sendrecv", "a=sendonly", "a=recvonly", "a=inactive")
 
 
 @dataclass(frozen=True, slots=True)
-class RemoteSection:
-    """A media section of a remote description.
+class MediaSection:
+    """A media section of a description.
 
     Args:
         mid: Its `a=mid`.
         kind: Audio or video.
-        sends: Whether the other side sends in it.
+        sends: Whether the side that made the description sends in it.
         stream_id: The first part of its `a=msid`, or empty.
         track_id: The second part of its `a=msid`, or empty.
     """
@@ -62,8 +63,8 @@ def _value(section: Iterable[str], prefix: str) -> str | None:
     return None
 
 
-def remote_sections(sdp: str) -> list[RemoteSection]:
-    """Return the audio and video sections of a remote description that have a mid."""
+def media_sections(sdp: str) -> list[MediaSection]:
+    """Return the audio and video sections of a description that have a mid."""
     found = []
     for section in _split(sdp)[1:]:
         kind = section[0][2:].split(" ", 1)[0]
@@ -74,7 +75,7 @@ def remote_sections(sdp: str) -> list[RemoteSection]:
         rejected = section[0].split(" ")[1:2] == ["0"] and "a=bundle-only" not in map(str.strip, section)
         stream_id, _, track_id = (_value(section, "a=msid:") or "").partition(" ")
         found.append(
-            RemoteSection(
+            MediaSection(
                 mid=mid,
                 kind="audio" if kind == "audio" else "video",
                 sends=not rejected and direction in ("a=sendrecv", "a=sendonly"),
@@ -83,6 +84,14 @@ def remote_sections(sdp: str) -> list[RemoteSection]:
             )
         )
     return found
+
+
+def mids_by_track(sdp: str) -> dict[str, str]:
+    """Return the section of each track that one of our own offers sends, by the track's id.
+
+    A transceiver learns its mid only when the offer is set, and by then it is too late to edit it.
+    """
+    return {section.track_id: section.mid for section in media_sections(sdp) if section.sends and section.track_id}
 
 
 def max_message_size(sdp: str) -> int | None:

@@ -28,7 +28,6 @@ _JWT = re.compile(r"eyJ[\w-]+\.[\w-]*(?:\.[\w-]*)?")
 _API_KEY = re.compile(r"(invalid API key)\W+\S+", re.IGNORECASE)
 _HTML = re.compile(r"^\s*<(?:!doctype|html|\?xml|head|body)\b", re.IGNORECASE)
 _TITLE = re.compile(r"<title>(.*?)</title>", re.IGNORECASE | re.DOTALL)
-_UNPRINTABLE = re.compile(r"[^\x20-\x7e\xa0-\ud7ff\ue000-\ufffd]+")
 
 _ROOM_MISSING = "requested room does not exist"
 _NO_GRANT = ("permissions denied", "no permissions to access the room", "permission denied")
@@ -51,7 +50,7 @@ def redact(text: str, token: str) -> str:
         title = _TITLE.search(text)
         text = title[1] if title else ""
     text = _API_KEY.sub(r"\1", _JWT.sub("<token>", text))
-    text = " ".join(_UNPRINTABLE.sub(" ", text).split())
+    text = " ".join("".join(char if char.isprintable() else " " for char in text).split())
     return text if len(text) <= _MAX_WORDS else text[: _MAX_WORDS - 1] + "…"
 
 
@@ -114,7 +113,7 @@ def explain(error: ConnectError, validated: HttpAnswer | None) -> ConnectError:
             detail = f"{words} (token and room are valid; livekit-server answers like this when the room is full)"
             return ServerRefusedError(error.message, status=error.status, detail=detail)
         return error
-    if validated.status == HTTPStatus.NOT_FOUND and not is_room_missing(validated.words):
+    if validated.status == HTTPStatus.NOT_FOUND != error.status and not is_room_missing(validated.words):
         # A server, or what stands in front of it, that has no validate: the handshake's own answer is the better one.
         return error
     return status_error(validated)

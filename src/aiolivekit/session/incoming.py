@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 
-from ..core.sdp import remote_sections
+from ..core.sdp import media_sections
 from ..peer.connection import PeerConnection
 from .events import MediaTrackAdded, MediaTrackRemoved, SessionEvent
 
@@ -39,7 +39,7 @@ class IncomingTracks:
     def update(self, peer: PeerConnection, sdp: str, track_ids: Mapping[str, str]) -> None:
         """Compare a description of the server, just applied, with what was there before, and tell the differences."""
         now: dict[str, tuple[str, str]] = {}
-        for section in remote_sections(sdp):
+        for section in media_sections(sdp):
             participant_sid = section.stream_id.partition("|")[0]
             track_sid = track_ids.get(section.mid) or section.track_id
             if section.sends and participant_sid and track_sid:

@@ -82,8 +82,9 @@ class SessionPeers:
         self._negotiator: Negotiator | None = None
         self._subscriber_work: SerialRunner | None = None
         self._publisher_wanted = False
-        self._start_bitrates: dict[LocalSender, int] = {}
-        self._stereo_tracks: set[LocalSender] = set()
+        # Of our tracks by cid: what to start with, and which are stereo; of received sections by mid: which are.
+        self._start_bitrates: dict[str, int] = {}
+        self._stereo_tracks: set[str] = set()
         self._stereo_offered: set[str] = set()
 
     # -- beginning and end --
@@ -207,16 +208,16 @@ class SessionPeers:
             codec = options.video_codec.name if options.video_codec is not None else "VP8"
         sender = self._publisher.send(track, encodings, codec=codec)
         if stereo:
-            self._stereo_tracks.add(sender)
+            self._stereo_tracks.add(track.cid)
         if codec == "VP8" and not any(encoding.scalability_mode for encoding in encodings):
-            self._start_bitrates[sender] = sum(encoding.max_bitrate or 0 for encoding in encodings)
+            self._start_bitrates[track.cid] = sum(encoding.max_bitrate or 0 for encoding in encodings)
         self._publisher_wanted = True
         return sender
 
     def remove_track(self, sender: LocalSender) -> None:
         """Stop sending; a sender of another session is ignored."""
-        self._start_bitrates.pop(sender, None)
-        self._stereo_tracks.discard(sender)
+        self._start_bitrates.pop(sender.track.cid, None)
+        self._stereo_tracks.discard(sender.track.cid)
         if self._publisher is not None:
             self._publisher.remove(sender)
 
@@ -241,9 +242,10 @@ class SessionPeers:
         await self._negotiator.wait(ticket)
 
     def _edit_offer(self, sdp: str) -> str:
-        bitrates = {sender.mid: bits for sender, bits in self._start_bitrates.items() if sender.mid is not None}
+        mids = sdp_edits.mids_by_track(sdp)
+        bitrates = {mids[cid]: bits for cid, bits in self._start_bitrates.items() if cid in mids}
         sdp = sdp_edits.start_bitrate(sdp, bitrates)
-        stereo = {sender.mid for sender in self._stereo_tracks if sender.mid is not None} | self._stereo_offered
+        stereo = {mids[cid] for cid in self._stereo_tracks if cid in mids} | self._stereo_offered
         if stereo:
             sdp = sdp_edits.allow_stereo(sdp, stereo)
         return sdp_edits.inactive_to_recvonly(sdp) if self.single else sdp

@@ -73,7 +73,7 @@ def test_the_tables_say_the_same() -> None:
     assert plain[1].split()[-5:] == ["3,000", "100", "–", "30", "–"]
     marked = report.markdown(middle, CONTENDERS, ABOUT)
     assert "| messages/s at 100 B (/s) | 3,000 | 100 | – | 30 | – |" in marked
-    assert "Medians of 3 rounds" in marked
+    assert "Medians over 3 rounds" in marked
     assert "numpy" not in marked
 
 

@@ -37,11 +37,16 @@ OFFER = "\r\n".join(
 )
 
 
-def test_remote_sections() -> None:
-    assert sdp.remote_sections(OFFER) == [
-        sdp.RemoteSection("0", "audio", True, "PA_x|camera", "TR_audio"),
-        sdp.RemoteSection("1", "video", False, "", ""),
+def test_media_sections() -> None:
+    assert sdp.media_sections(OFFER) == [
+        sdp.MediaSection("0", "audio", True, "PA_x|camera", "TR_audio"),
+        sdp.MediaSection("1", "video", False, "", ""),
     ]
+
+
+def test_mids_by_track() -> None:
+    assert sdp.mids_by_track(OFFER) == {"TR_audio": "0"}
+    assert sdp.mids_by_track(OFFER.replace("sendonly", "recvonly")) == {}
 
 
 @pytest.mark.parametrize(
@@ -49,13 +54,13 @@ def test_remote_sections() -> None:
     [("a=sendrecv", True), ("a=sendonly", True), ("a=recvonly", False), ("a=inactive", False), ("a=other", True)],
 )
 def test_direction(line: str, sends: bool) -> None:
-    assert sdp.remote_sections(f"v=0\nm=audio 9 X 0\na=mid:7\n{line}\n")[0].sends is sends
+    assert sdp.media_sections(f"v=0\nm=audio 9 X 0\na=mid:7\n{line}\n")[0].sends is sends
 
 
 def test_rejected_section_sends_nothing() -> None:
-    assert sdp.remote_sections("v=0\r\nm=audio 0 X 0\r\na=mid:0\r\na=sendonly\r\n")[0].sends is False
+    assert sdp.media_sections("v=0\r\nm=audio 0 X 0\r\na=mid:0\r\na=sendonly\r\n")[0].sends is False
     bundled = "v=0\r\nm=audio 0 X 0\r\na=bundle-only\r\na=mid:0\r\na=sendonly\r\n"
-    assert sdp.remote_sections(bundled)[0].sends is True
+    assert sdp.media_sections(bundled)[0].sends is True
 
 
 @pytest.mark.parametrize(("value", "size"), [("65535", 65535), ("0", 0), ("many", None), (None, None)])
@@ -94,7 +99,7 @@ def test_start_bitrate_vp8_only() -> None:
 
 @given(st.text(alphabet=st.sampled_from("vma=o:\r\n0123 fmtprtpmap/;xopusaudiovideo"), max_size=400))
 def test_any_text_is_survived(text: str) -> None:
-    sdp.remote_sections(text)
+    sdp.media_sections(text)
     sdp.max_message_size(text)
     sdp.offers_stereo(text)
     # No edit loses a line it does not mean to change.

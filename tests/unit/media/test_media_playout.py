@@ -125,7 +125,7 @@ _ACTIONS = st.one_of(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(st.lists(_ACTIONS, max_size=60), st.integers(0, 40))
 def test_what_comes_out_is_what_was_kept_in_order(actions: list[tuple[str, int]], limit: int) -> None:
     """Against a model: one list of numbered bytes."""

@@ -55,7 +55,7 @@ def test_a_cleared_resampler_begins_anew() -> None:
 samples = st.lists(st.integers(-32_768, 32_767), min_size=2, max_size=64).map(lambda each: each[: len(each) // 2 * 2])
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(samples)
 def test_stereo_is_averaged(values: list[int]) -> None:
     stereo = array.array("h", values).tobytes()

@@ -135,6 +135,39 @@ async def test_frames_have_the_size_asked_for(frame_size_ms: int | None, length:
     local.close()
 
 
+@pytest.mark.parametrize(("rate", "channels"), [(24_000, 1), (16_000, 2), (44_100, 1)])
+async def test_resampled_frames_have_the_size_asked_for(rate: int, channels: int) -> None:
+    local = LocalAudio()
+    stream = AudioStream(
+        StubTrack(local.media_track), sample_rate=rate, num_channels=channels, frame_size_ms=50, capacity=20
+    )
+    for _ in range(60):
+        local.write(*chunk(1000))
+    await stream.aclose()
+    frames = [event.frame async for event in stream]
+    assert {(frame.sample_rate, frame.num_channels, frame.samples_per_channel) for frame in frames} == {
+        (rate, channels, rate // 20)
+    }
+    # What is missing is the delay of the filter, and what is less than a frame.
+    assert len(frames) == 11
+    samples = np.concatenate([np.frombuffer(frame.data, np.int16) for frame in frames])
+    assert np.abs(samples[rate // 20 * channels :] - 1000).max() <= 2
+    local.close()
+
+
+async def test_a_track_may_change_its_rate() -> None:
+    local = LocalAudio()
+    stream = AudioStream(StubTrack(local.media_track), sample_rate=48_000, num_channels=2)
+    for rate, channels in ((48_000, 1), (24_000, 2), (16_000, 1), (48_000, 2)):
+        for _ in range(20):
+            local.write(*chunk(1000, rate, channels))
+    await stream.aclose()
+    frames = [event.frame async for event in stream]
+    assert {(frame.num_channels, frame.samples_per_channel) for frame in frames} == {(2, 480)}
+    assert 74 <= len(frames) <= 80
+    local.close()
+
+
 async def test_frames_are_the_readers_own() -> None:
     local = LocalAudio()
     streams = [AudioStream(StubTrack(local.media_track)) for _ in range(2)]

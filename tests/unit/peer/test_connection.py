@@ -69,6 +69,7 @@ async def test_closing_says_so_to_the_other_side() -> None:
         async with asyncio.timeout(10):
             await a_sink.channel_states.get()
             theirs = await b_sink.channels.get()
+            assert await b_sink.channel_states.get() == ("_reliable", "open")
             theirs._channel.close()
             states = [await a_sink.channel_states.get() for _ in range(2)]
         assert states == [("_reliable", "closing"), ("_reliable", "closed")]

@@ -1,0 +1,68 @@
+"""What a measurement needs of a contender."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from typing import Protocol
+
+__all__ = [
+    "AUDIO_BITRATE",
+    "SAMPLE_RATE",
+    "VIDEO_BITRATE",
+    "VIDEO_FPS",
+    "VIDEO_HEIGHT",
+    "VIDEO_WIDTH",
+    "AudioFrames",
+    "AudioOut",
+    "Participant",
+    "VideoFrames",
+    "VideoOut",
+]
+
+SAMPLE_RATE = 48_000
+AUDIO_BITRATE = 48_000
+VIDEO_WIDTH, VIDEO_HEIGHT, VIDEO_FPS = 1280, 720, 30
+VIDEO_BITRATE = 1_700_000
+
+Buffer = bytes | bytearray | memoryview
+AudioFrames = AsyncIterator[Buffer]
+"""Signed 16-bit samples, mono, 48 kHz, 10 ms each."""
+VideoFrames = AsyncIterator[tuple[int, int, Buffer]]
+"""Width, height and the planes of I420."""
+
+
+class AudioOut(Protocol):
+    """A published audio track."""
+
+    async def write(self, samples: bytes) -> None:
+        """Send 10 ms of 48 kHz mono, signed 16-bit."""
+
+
+class VideoOut(Protocol):
+    """A published video track."""
+
+    async def write(self, i420: bytearray, timestamp_us: int) -> None:
+        """Send a frame of 720p."""
+
+
+class Participant(Protocol):
+    """A participant in a room. All contenders use one peer connection, and the same encodings."""
+
+    on_data: Callable[[bytes], None]
+    on_audio: Callable[[AudioFrames], None]
+    on_video: Callable[[VideoFrames], None]
+
+    async def connect(self, url: str, token: str) -> None:
+        """Join; returns when data can be sent, or when the contender says it is connected."""
+
+    async def send(self, payload: bytes) -> None:
+        """Send to everybody in the room, reliably, with the contender's own backpressure."""
+
+    async def publish_audio(self, name: str) -> AudioOut:
+        """Publish an audio track, without DTX or RED."""
+
+    async def publish_video(self, name: str) -> VideoOut:
+        """Publish a VP8 track of one layer."""
+
+    async def close(self) -> None:
+        """Leave."""

@@ -1,0 +1,114 @@
+"""The official SDK and ours: the same Room API, so the same code."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from .base import (
+    AUDIO_BITRATE,
+    SAMPLE_RATE,
+    VIDEO_BITRATE,
+    VIDEO_FPS,
+    VIDEO_HEIGHT,
+    VIDEO_WIDTH,
+    AudioFrames,
+    VideoFrames,
+)
+
+__all__ = ["SdkParticipant"]
+
+
+def _ignore(_: Any) -> None:
+    pass
+
+
+class SdkParticipant:
+    """A `Room` of the module."""
+
+    def __init__(self, module: Any) -> None:
+        self._rtc = module
+        self._room = module.Room()
+        self.on_data: Callable[[bytes], None] = _ignore
+        self.on_audio: Callable[[AudioFrames], None] = _ignore
+        self.on_video: Callable[[VideoFrames], None] = _ignore
+        self._streams: list[Any] = []
+        self._sources: list[Any] = []
+
+    async def connect(self, url: str, token: str) -> None:
+        # Handlers are looked up once: the measurement sets them before it connects.
+        on_data = self.on_data
+        self._room.on("data_received", lambda packet: on_data(packet.data))
+        self._room.on("track_subscribed", self._on_track)
+        await self._room.connect(url, token, self._rtc.RoomOptions(single_peer_connection=True))
+
+    async def send(self, payload: bytes) -> None:
+        await self._room.local_participant.publish_data(payload, reliable=True)
+
+    async def publish_audio(self, name: str) -> _Audio:
+        rtc = self._rtc
+        source = rtc.AudioSource(SAMPLE_RATE, 1)
+        track = rtc.LocalAudioTrack.create_audio_track(name, source)
+        options = rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_MICROPHONE, dtx=False, red=False)
+        options.audio_encoding.max_bitrate = AUDIO_BITRATE
+        await self._room.local_participant.publish_track(track, options)
+        self._sources.append((source, track))
+        return _Audio(rtc, source)
+
+    async def publish_video(self, name: str) -> _Video:
+        rtc = self._rtc
+        source = rtc.VideoSource(VIDEO_WIDTH, VIDEO_HEIGHT)
+        track = rtc.LocalVideoTrack.create_video_track(name, source)
+        options = rtc.TrackPublishOptions(
+            source=rtc.TrackSource.SOURCE_CAMERA, simulcast=False, video_codec=rtc.VideoCodec.VP8
+        )
+        options.video_encoding.max_bitrate = VIDEO_BITRATE
+        options.video_encoding.max_framerate = VIDEO_FPS
+        await self._room.local_participant.publish_track(track, options)
+        self._sources.append((source, track))
+        return _Video(rtc, source)
+
+    async def close(self) -> None:
+        for stream in self._streams:
+            await stream.aclose()
+        await self._room.disconnect()
+
+    def _on_track(self, track: Any, _publication: Any, _participant: Any) -> None:
+        rtc = self._rtc
+        if track.kind == rtc.TrackKind.KIND_AUDIO:
+            stream = rtc.AudioStream(track, sample_rate=SAMPLE_RATE, num_channels=1)
+            self.on_audio(_audio_frames(stream))
+        else:
+            stream = rtc.VideoStream(track, format=rtc.VideoBufferType.I420)
+            self.on_video(_video_frames(stream))
+        self._streams.append(stream)
+
+
+class _Audio:
+    def __init__(self, rtc: Any, source: Any) -> None:
+        self._frame = rtc.AudioFrame
+        self._source = source
+
+    async def write(self, samples: bytes) -> None:
+        await self._source.capture_frame(self._frame(samples, SAMPLE_RATE, 1, len(samples) // 2))
+
+
+class _Video:
+    def __init__(self, rtc: Any, source: Any) -> None:
+        self._frame = rtc.VideoFrame
+        self._i420 = rtc.VideoBufferType.I420
+        self._source = source
+
+    async def write(self, i420: bytearray, timestamp_us: int) -> None:
+        self._source.capture_frame(self._frame(VIDEO_WIDTH, VIDEO_HEIGHT, self._i420, i420), timestamp_us=timestamp_us)
+
+
+async def _audio_frames(stream: Any) -> AudioFrames:
+    async for event in stream:
+        yield event.frame.data
+
+
+async def _video_frames(stream: Any) -> VideoFrames:
+    async for event in stream:
+        frame = event.frame
+        yield frame.width, frame.height, frame.data

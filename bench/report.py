@@ -1,0 +1,179 @@
+"""Medians, ratios, the floor of acceptance, and the table."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from .runner import Samples
+from .settings import PAYLOADS
+
+__all__ = ["FIGURES", "LIMITS", "check", "markdown", "medians", "plain"]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A row of the table."""
+
+    measure: str
+    key: str
+    title: str
+    unit: str
+    digits: int = 1
+
+    @property
+    def name(self) -> str:
+        """What it is called in the JSON."""
+        return f"{self.measure}.{self.key}"
+
+
+def _throughput() -> list[Figure]:
+    rows = []
+    for size in PAYLOADS:
+        rows += [
+            Figure("data", f"messages_{size}", f"messages/s at {size:,} B", "/s", 0),
+            Figure("data", f"mb_{size}", f"throughput at {size:,} B", "MB/s", 2),
+            Figure("data", f"cpu_us_{size}", f"CPU a message at {size:,} B, both ends", "µs", 1),
+        ]
+    return rows
+
+
+def _audio(measure: str, what: str) -> list[Figure]:
+    return [
+        Figure(measure, "publish_percent", f"{what}: CPU of the publisher", "% of a core"),
+        Figure(measure, "receive_percent", f"{what}: CPU of the receiver", "% of a core"),
+        Figure(measure, "latency_ms", f"{what}: written to received", "ms"),
+        Figure(measure, "frames_percent", f"{what}: frames received", "%"),
+    ]
+
+
+FIGURES: tuple[Figure, ...] = (
+    Figure("connect", "usable_ms", "connect, until the first message has arrived", "ms"),
+    Figure("connect", "returned_ms", "connect, until the call returns", "ms"),
+    Figure("connect", "first_usable_ms", "first connect of a process", "ms"),
+    Figure("connect", "cpu_ms", "CPU of a connect", "ms"),
+    Figure("data", "rtt_ms", "round trip, 100 B reliable", "ms", 2),
+    *_throughput(),
+    Figure("memory", "imported_mb", "memory of the process, package imported", "MB"),
+    Figure("memory", "one_room_mb", "memory of the process, one room connected", "MB"),
+    Figure("memory", "first_room_mb", "memory the first room adds to the import", "MB"),
+    Figure("memory", "further_room_mb", "memory of each further room", "MB", 2),
+    Figure("memory", "further_room_at_once_mb", "memory of each further room, just connected", "MB", 2),
+    Figure("memory", "further_room_threads", "threads of each further room", "", 2),
+    Figure("memory", "further_room_descriptors", "file descriptors of each further room", "", 1),
+    *_audio("audio1", "1 audio track"),
+    *_audio("audio8", "8 audio tracks"),
+    Figure("video", "publish_percent", "720p30 VP8: CPU of the publisher", "% of a core"),
+    Figure("video", "receive_percent", "720p30 VP8: CPU of the receiver", "% of a core"),
+    Figure("video", "latency_ms", "720p30 VP8: written to received", "ms"),
+    Figure("video", "frames_percent", "720p30 VP8: frames received", "%"),
+    Figure("video", "height", "720p30 VP8: height received", "px", 0),
+)
+
+
+@dataclass(frozen=True)
+class Limit:
+    """A bound on ours divided by another's (or, without another, on ours)."""
+
+    figure: str
+    against: str | None
+    at_most: float | None = None
+    at_least: float | None = None
+
+    def holds(self, value: float) -> bool:
+        """Return whether the value is within the bound."""
+        return (self.at_most is None or value <= self.at_most) and (self.at_least is None or value >= self.at_least)
+
+    def __str__(self) -> str:
+        bound = f"at most {self.at_most:.3g}" if self.at_most is not None else f"at least {self.at_least:.3g}"
+        return f"{self.figure}, ours" + (f" / {self.against}" if self.against else "") + f": {bound}"
+
+
+LIMITS: tuple[Limit, ...] = (
+    Limit("connect.usable_ms", "official", at_most=0.4),
+    Limit("data.rtt_ms", "official", at_most=0.45),
+    Limit("data.messages_100", "official", at_least=30),
+    Limit("data.cpu_us_100", "official", at_most=1 / 30),
+    Limit("data.mb_15000", "official", at_least=8),
+    Limit("memory.first_room_mb", "official", at_most=0.8),
+    Limit("memory.further_room_mb", "official", at_most=1 / 8),
+    # Two threads among 49 rooms would be the process's own, not the rooms'.
+    Limit("memory.further_room_threads", None, at_most=0.05),
+    Limit("data.messages_100", "bare", at_least=0.75),
+)
+
+
+def medians(samples: Samples) -> dict[str, dict[str, float]]:
+    """Return, for each figure by name, the median of each contender that has a sample."""
+    result: dict[str, dict[str, float]] = {}
+    for figure in FIGURES:
+        for contender, rounds in samples.get(figure.measure, {}).items():
+            values = [each[figure.key] for each in rounds if figure.key in each]
+            if values:
+                result.setdefault(figure.name, {})[contender] = statistics.median(values)
+    return result
+
+
+def ratio(values: dict[str, float], against: str) -> float | None:
+    """Return ours divided by the other's, if both are known."""
+    ours, other = values.get("ours"), values.get(against)
+    return ours / other if ours is not None and other else None
+
+
+def check(middle: dict[str, dict[str, float]], measures: Sequence[str]) -> list[str]:
+    """Return each limit of those measurements that does not hold, with the value found."""
+    failing = []
+    for limit in LIMITS:
+        if limit.figure.partition(".")[0] not in measures:
+            continue
+        values = middle.get(limit.figure, {})
+        value = values.get("ours") if limit.against is None else ratio(values, limit.against)
+        if value is None:
+            failing.append(f"{limit}, was not measured")
+        elif not limit.holds(value):
+            failing.append(f"{limit}, was {value:.3g}")
+    return failing
+
+
+def _rows(middle: dict[str, dict[str, float]], contenders: Sequence[str]) -> list[list[str]]:
+    others = [name for name in contenders if name != "ours"] if "ours" in contenders else []
+    rows = [["", *contenders, *(f"ours / {name}" for name in others)]]
+    for figure in FIGURES:
+        values = middle.get(figure.name)
+        if not values:
+            continue
+        title = f"{figure.title} ({figure.unit})" if figure.unit else figure.title
+        cells = [f"{values[name]:,.{figure.digits}f}" if name in values else "–" for name in contenders]
+        ratios = [ratio(values, name) for name in others]
+        cells += ["–" if each is None else f"{each:.3g}" for each in ratios]
+        rows.append([title, *cells])
+    return rows
+
+
+def plain(middle: dict[str, dict[str, float]], contenders: Sequence[str]) -> str:
+    """Return the table for a terminal."""
+    rows = _rows(middle, contenders)
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = []
+    for row in rows:
+        cells = [row[0].ljust(widths[0])] + [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join(lines)
+
+
+def markdown(middle: dict[str, dict[str, float]], contenders: Sequence[str], about: dict[str, Any]) -> str:
+    """Return the table in Markdown, under a paragraph on where it was measured."""
+    rows = _rows(middle, contenders)
+    lines = ["| " + " | ".join(row) + " |" for row in rows]
+    lines.insert(1, "|" + "---|" + "---:|" * (len(rows[0]) - 1))
+    versions = ", ".join(f"{name} {version}" for name, version in about["versions"].items() if version)
+    count = about["settings"]["rounds"]
+    rounds = "1 round" if count == 1 else f"{count} rounds"
+    words = (
+        f"Measured {about['date'][:10]} on {about['cpu']}, {about['cores']} cores, {about['system']}, "
+        f"{about['python']}; {versions}. Medians over {rounds}, the contenders in turn, "
+        "each measurement in a process of its own; server and clients on the same machine, over loopback."
+    )
+    return words + "\n\n" + "\n".join(lines) + "\n"

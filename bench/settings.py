@@ -1,0 +1,38 @@
+"""How much is measured."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["MEASURES", "PAYLOADS", "Settings"]
+
+MEASURES = ("connect", "data", "memory", "audio1", "audio8", "video")
+PAYLOADS = (100, 1_200, 15_000)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Sizes of one measurement.
+
+    Args:
+        rounds: How often each contender has its turn.
+        connects: Connections timed in a process, after one that is not.
+        pings: Round trips timed, after some that are not.
+        data_seconds: How long each payload size is sent.
+        rooms: Rooms in one process, for memory.
+        warm_up: Seconds media flows before it is measured.
+        media_seconds: Seconds media is measured.
+    """
+
+    rounds: int = 5
+    connects: int = 20
+    pings: int = 500
+    data_seconds: float = 3.0
+    rooms: int = 50
+    warm_up: float = 4.0
+    media_seconds: float = 6.0
+
+    @classmethod
+    def quick(cls) -> Settings:
+        """A run of about two minutes: to see that all works, not to quote."""
+        return cls(rounds=1, connects=8, pings=100, data_seconds=1.0, rooms=20, warm_up=3.0, media_seconds=3.0)

@@ -1,0 +1,128 @@
+"""LiveKit real-time engine and Room SDK for Python, native to asyncio."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from . import enums, errors, options
+from ._version import __version__
+from .enums import *  # noqa: F403 - what they export is public
+from .errors import *  # noqa: F403
+from .options import *  # noqa: F403
+
+if TYPE_CHECKING:
+    from .media.audio_frame import AudioFrame
+    from .media.audio_source import AudioSource
+    from .media.audio_stream import AudioFrameEvent, AudioStream
+    from .media.video_frame import VideoFrame
+    from .media.video_source import VideoSource
+    from .media.video_stream import VideoFrameEvent, VideoStream
+    from .room.emitter import EventEmitter
+    from .room.event_names import EventTypes
+    from .room.event_stream import EventStream
+    from .room.events import EventsDropped, RoomEvent
+    from .room.local_participant import LocalParticipant
+    from .room.packets import DataPacket, SipDTMF, Transcription, TranscriptionSegment
+    from .room.participant import Participant, ParticipantPermission, RemoteParticipant
+    from .room.room import Room
+    from .room.stats import RtcStats
+    from .room.track import (
+        AudioTrack,
+        LocalAudioTrack,
+        LocalTrack,
+        LocalVideoTrack,
+        RemoteAudioTrack,
+        RemoteTrack,
+        RemoteVideoTrack,
+        Track,
+        VideoTrack,
+    )
+    from .room.track_publication import LocalTrackPublication, RemoteTrackPublication, TrackPublication
+
+__all__ = [
+    "AudioFrame",
+    "AudioFrameEvent",
+    "AudioSource",
+    "AudioStream",
+    "AudioTrack",
+    "DataPacket",
+    "EventEmitter",
+    "EventStream",
+    "EventTypes",
+    "EventsDropped",
+    "LocalAudioTrack",
+    "LocalParticipant",
+    "LocalTrack",
+    "LocalTrackPublication",
+    "LocalVideoTrack",
+    "Participant",
+    "ParticipantPermission",
+    "RemoteAudioTrack",
+    "RemoteParticipant",
+    "RemoteTrack",
+    "RemoteTrackPublication",
+    "RemoteVideoTrack",
+    "Room",
+    "RoomEvent",
+    "RtcStats",
+    "SipDTMF",
+    "Track",
+    "TrackPublication",
+    "Transcription",
+    "TranscriptionSegment",
+    "VideoFrame",
+    "VideoFrameEvent",
+    "VideoSource",
+    "VideoStream",
+    "VideoTrack",
+    "__version__",
+]
+__all__ += enums.__all__
+__all__ += errors.__all__
+__all__ += options.__all__
+
+# Loaded when first used: a program that only wants options or errors does not pay for libwebrtc.
+_LAZY = {
+    "media.audio_frame": ("AudioFrame",),
+    "media.audio_source": ("AudioSource",),
+    "media.audio_stream": ("AudioFrameEvent", "AudioStream"),
+    "media.video_frame": ("VideoFrame",),
+    "media.video_source": ("VideoSource",),
+    "media.video_stream": ("VideoFrameEvent", "VideoStream"),
+    "room.emitter": ("EventEmitter",),
+    "room.event_names": ("EventTypes",),
+    "room.event_stream": ("EventStream",),
+    "room.events": ("EventsDropped", "RoomEvent"),
+    "room.local_participant": ("LocalParticipant",),
+    "room.packets": ("DataPacket", "SipDTMF", "Transcription", "TranscriptionSegment"),
+    "room.participant": ("Participant", "ParticipantPermission", "RemoteParticipant"),
+    "room.room": ("Room",),
+    "room.stats": ("RtcStats",),
+    "room.track": (
+        "AudioTrack",
+        "LocalAudioTrack",
+        "LocalTrack",
+        "LocalVideoTrack",
+        "RemoteAudioTrack",
+        "RemoteTrack",
+        "RemoteVideoTrack",
+        "Track",
+        "VideoTrack",
+    ),
+    "room.track_publication": ("LocalTrackPublication", "RemoteTrackPublication", "TrackPublication"),
+}
+_MODULE_OF = {name: module for module, names in _LAZY.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    module = _MODULE_OF.get(name)
+    if module is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f".{module}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,102 @@
+"""What the demo does, from joining to leaving."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from ... import Room, RoomOptions
+from ..connection import allow_loopback
+from .figures import save_frame, save_picture_figure, save_sound, save_tone_figure
+from .media import exchange_picture, exchange_tone
+from .picture import PictureReading, Pixels, check_pictures
+from .result import Check, DemoResult
+from .servers import ServerUnderDemo, Tell
+from .text import check_text, exchange_text
+from .tone import Samples, check_tone, read_melody
+
+__all__ = ["run_demo"]
+
+
+async def run_demo(server: ServerUnderDemo, output: Path, tell: Tell, *, dual: bool) -> DemoResult:
+    """Let two participants meet, exchange text, a tone and a moving picture, and write down what arrived.
+
+    Raises:
+        LiveKitError: If they cannot meet, or a track does not arrive at all.
+        OSError: If the files cannot be written.
+    """
+    allow_loopback(server.url)
+    result = DemoResult(server.name)
+    start = time.perf_counter()
+    name = f"demo-{secrets.token_hex(4)}"
+    tell("alice and bob join a room")
+    async with (
+        _joined(server, name, "alice", result, dual=dual) as alice,
+        _joined(server, name, "bob", result, dual=dual) as bob,
+    ):
+        result.single_peer_connection = alice.single_peer_connection and bob.single_peer_connection
+        tell("they write to each other")
+        await _text(alice, bob, result)
+        tell("alice plays four notes; bob sends a moving picture")
+        async with asyncio.TaskGroup() as group:
+            tone = group.create_task(exchange_tone(alice, bob))
+            picture = group.create_task(exchange_picture(bob, alice))
+        # The server tells of those who publish at once, of others every few seconds.
+        sees = [list(alice.remote_participants) == ["bob"], list(bob.remote_participants) == ["alice"]]
+        result.checks.insert(0, check_room(*sees))
+    tell("checking what arrived")
+    await asyncio.to_thread(_save, tone.result(), *picture.result(), output, result)
+    result.seconds = time.perf_counter() - start
+    return result
+
+
+@asynccontextmanager
+async def _joined(
+    server: ServerUnderDemo, name: str, identity: str, result: DemoResult, *, dual: bool
+) -> AsyncIterator[Room]:
+    async with Room() as room:
+        start = time.perf_counter()
+        await room.connect(server.url, server.token(identity, name), RoomOptions(single_peer_connection=not dual))
+        result.numbers[f"{identity} joined in"] = f"{(time.perf_counter() - start) * 1000:.0f} ms"
+        yield room
+
+
+def check_room(alice_sees_bob: bool, bob_sees_alice: bool) -> Check:
+    """Whether the two know of each other, and of nobody else."""
+    both = alice_sees_bob and bob_sees_alice
+    return Check("room", "they see each other", both, "both do" if both else "not both", "alice and bob alone")
+
+
+async def _text(alice: Room, bob: Room, result: DemoResult) -> None:
+    reading = await exchange_text(alice, bob)
+    result.conversation = reading.conversation
+    result.checks += check_text(reading)
+    result.numbers["messages, both ways at once"] = f"{reading.rate:,.0f} a second"
+    if reading.round_trip is not None:
+        result.numbers["message there and back"] = f"{reading.round_trip * 1000:.2f} ms (median)"
+
+
+def _save(
+    samples: Samples, readings: list[PictureReading], pixels: Pixels | None, output: Path, result: DemoResult
+) -> None:
+    heard = read_melody(samples)
+    result.checks += check_tone(heard)
+    result.checks += check_pictures(readings)
+    sizes = sorted({(reading.width, reading.height) for reading in readings})
+    result.numbers["frame size"] = ", ".join(f"{width}x{height}" for width, height in sizes)
+    output.mkdir(parents=True, exist_ok=True)
+    # What is shown is what this run has found, or nothing.
+    files = {name: output / name for name in ("tone.png", "tone.wav", "picture.png", "frame.png")}
+    for path in files.values():
+        path.unlink(missing_ok=True)
+    if heard.notes:
+        save_tone_figure(heard, files["tone.png"])
+        save_sound(heard.samples, files["tone.wav"])
+    if pixels is not None:
+        save_picture_figure(readings, pixels, files["picture.png"])
+        save_frame(pixels, files["frame.png"])
+    result.files = [path for path in files.values() if path.exists()]

@@ -1,0 +1,251 @@
+"""Audio of ours, to be published."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+
+from ..errors import MediaError
+from ..peer import media_thread
+from ..peer.audio import MAX_SAMPLE_RATE, MIN_SAMPLE_RATE, LocalAudio
+from ..peer.media_thread import Wakeups
+from .audio_frame import AudioFrame
+from .playout import PlayoutQueue
+from .resampling import Resampler
+
+__all__ = ["AudioSource"]
+
+_SAMPLE_SIZE = 2
+_MAX_CHANNELS = 2  # what Opus carries
+
+_GAP_PERIODS = 2
+"""Periods an empty queue is given before silence is sent.
+
+A frame that comes a little late is no hole yet: the receiver's jitter buffer spans it, whereas silence put in its place
+would be heard, and would delay everything after it.
+"""
+
+
+class AudioSource:
+    """Queues audio and plays it in real time (`livekit.rtc.AudioSource`).
+
+    The media thread takes 10 ms from the queue every 10 ms, whatever the application's loop is doing. While the queue
+    is empty it sends silence. A source may be published in several rooms, and used from any event loop.
+
+    Args:
+        sample_rate: Samples of a channel a second, 8,000 to 384,000. Rates that are no multiple of 100 are converted,
+            which needs the `resample` extra.
+        num_channels: 1 or 2.
+        queue_size_ms: Milliseconds that may be queued before `capture_frame` waits. With 0 there is no queue: frames
+            are sent as they come, and the program keeps the time.
+        loop: Accepted for compatibility; each call uses the loop it runs on.
+
+    Raises:
+        ValueError: If a number is out of range.
+        MediaError: If the rate must be converted and the extra is not installed.
+    """
+
+    def __init__(
+        self,
+        sample_rate: int,
+        num_channels: int,
+        queue_size_ms: int = 1000,
+        loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        if not MIN_SAMPLE_RATE <= sample_rate <= MAX_SAMPLE_RATE:
+            raise ValueError(
+                f"an audio source has {MIN_SAMPLE_RATE} to {MAX_SAMPLE_RATE} samples a second, not {sample_rate}"
+            )
+        if not 1 <= num_channels <= _MAX_CHANNELS:
+            raise ValueError(f"an audio source has 1 or {_MAX_CHANNELS} channels, not {num_channels}")
+        if not 0 <= queue_size_ms < float("inf"):
+            raise ValueError(f"a queue has a size of 0 ms or more, not {queue_size_ms}")
+        self._sample_rate = sample_rate
+        self._num_channels = num_channels
+        self._played_rate = sample_rate
+        self._resampler: Resampler | None = None
+        if sample_rate % 100:  # libwebrtc would cut at 10 ms of another length, and so change the pitch
+            self._played_rate = 48_000
+            self._resampler = Resampler(sample_rate, self._played_rate, num_channels)
+
+        self._chunk_samples = self._played_rate // 100
+        chunk_size = self._chunk_samples * num_channels * _SAMPLE_SIZE
+        self._silence = bytes(chunk_size)
+        self._has_queue = queue_size_ms > 0
+        self._queue: PlayoutQueue[asyncio.Future[None]] = PlayoutQueue(chunk_size, int(queue_size_ms * chunk_size / 10))
+        # Guards the queue and the waiters, which the application's threads and the media thread share.
+        self._lock = threading.Lock()
+        self._playout_waiters: list[asyncio.Future[None]] = []
+        self._empty_periods = _GAP_PERIODS
+        self._output: LocalAudio | None = None
+        self._driven = False
+        self._closed: str | None = None  # why, once it is
+
+    @property
+    def sample_rate(self) -> int:
+        """Samples of a channel a second."""
+        return self._sample_rate
+
+    @property
+    def num_channels(self) -> int:
+        """Interleaved channels."""
+        return self._num_channels
+
+    @property
+    def queued_duration(self) -> float:
+        """Seconds of audio that are captured and not yet played."""
+        return len(self._queue) / (len(self._silence) * 100)
+
+    @property
+    def _local(self) -> LocalAudio:
+        """What senders are given, made when first asked for; from then on there is always sound, if only silence.
+
+        Without packets the server would not announce the track to the others.
+
+        Raises:
+            MediaError: If the source is closed.
+        """
+        with self._lock:
+            self._check_open()
+            if self._output is None:
+                self._output = LocalAudio()
+                self._drive()
+            return self._output
+
+    def _check_open(self) -> None:
+        if self._closed is not None:
+            raise MediaError(self._closed)
+
+    def _drive(self) -> None:
+        if self._has_queue and not self._driven:
+            self._driven = True
+            media_thread.attach(self)
+
+    async def capture_frame(self, frame: AudioFrame) -> None:
+        """Queue a frame, and wait if more than `queue_size_ms` is queued, until it is so no longer.
+
+        Captures that overlap are queued in the order of their calls. A capture that is cancelled while it waits takes
+        back its frame (of one longer than the queue, what has not been played); one during which the queue is cleared
+        ends as usual.
+
+        Args:
+            frame: The audio, copied, with the rate and the channels of the source.
+
+        Raises:
+            MediaError: If the source is closed, also meanwhile, or the frame has another rate or other channels.
+            TypeError: If the frame is none.
+        """
+        if not isinstance(frame, AudioFrame):
+            raise TypeError(f"an audio source takes AudioFrame, not {type(frame).__name__}")
+        self._check_open()
+        if frame.sample_rate != self._sample_rate or frame.num_channels != self._num_channels:
+            raise MediaError(
+                f"the source has {self._sample_rate} Hz and {self._num_channels} channels, "
+                f"the frame {frame.sample_rate} Hz and {frame.num_channels}"
+            )
+        samples = frame.to_bytes()
+        if self._resampler is not None:
+            samples = self._resampler.push(samples)
+        if not samples:
+            return
+        if not self._has_queue:
+            self._play(samples)
+            return
+
+        with self._lock:
+            self._check_open()
+            fits = not self._queue.push(samples)
+            self._drive()
+            if fits:
+                return
+            waiter = asyncio.get_running_loop().create_future()
+            pending = self._queue.wait(waiter)
+        try:
+            await waiter
+        except asyncio.CancelledError:
+            with self._lock:
+                self._queue.retract(pending)
+            raise
+
+    async def wait_for_playout(self) -> None:
+        """Wait until all that is queued has been played, cleared, or the source is closed."""
+        with self._lock:
+            if self._closed is not None:
+                return
+            if self._resampler is not None and (rest := self._resampler.flush()):
+                if not self._has_queue:
+                    self._play(rest)
+                    return
+                self._queue.push(rest)
+            if not len(self._queue):
+                return
+            # Whoever waits adds nothing for now, so what is less than 10 ms need not wait for more.
+            self._queue.pad()
+            waiter = asyncio.get_running_loop().create_future()
+            self._playout_waiters.append(waiter)
+        try:
+            await waiter
+        finally:
+            with self._lock:
+                if waiter in self._playout_waiters:
+                    self._playout_waiters.remove(waiter)
+
+    def clear_queue(self) -> None:
+        """Drop what is captured and not yet played; captures and `wait_for_playout` that wait for it end."""
+        wakeups = Wakeups()
+        with self._lock:
+            if self._resampler is not None:
+                self._resampler.clear()
+            for waiter in self._queue.clear() + self._take_playout_waiters():
+                wakeups.add(waiter)
+        wakeups.send()
+
+    async def aclose(self) -> None:
+        """End the track and drop what is queued. Captures that wait fail with `MediaError`. Twice is once."""
+        wakeups = Wakeups()
+        self._shut("the audio source is closed", wakeups)
+        wakeups.send()
+        # Without the lock, as the end of the media thread is waited for, which may want it.
+        media_thread.detach(self)
+        if self._output is not None:
+            self._output.close()
+
+    def _tick(self, periods: int, wakeups: Wakeups) -> None:
+        """Play the next 10 ms, or several after a stall (for the audio clock)."""
+        with self._lock:
+            chunks = [chunk for _ in range(periods) if (chunk := self._queue.pop()) is not None]
+            if chunks:
+                self._empty_periods = 0
+            elif self._empty_periods < _GAP_PERIODS:
+                self._empty_periods += periods
+            else:
+                # What the queue did not have while the clock was late is not made up for.
+                chunks.append(self._queue.pop_rest() or self._silence)
+            for waiter in self._queue.released():
+                wakeups.add(waiter)
+            if self._playout_waiters and self._empty_periods and not len(self._queue):
+                for waiter in self._take_playout_waiters():
+                    wakeups.add(waiter)
+        if chunks:
+            self._play(chunks[0] if len(chunks) == 1 else b"".join(chunks))
+
+    def _fail(self, error: Exception, wakeups: Wakeups) -> None:
+        """Release whoever waits: the clock no longer drives the source (for the audio clock)."""
+        self._shut(f"the audio could not be played: {error}", wakeups)
+
+    def _play(self, samples: bytes) -> None:
+        if self._output is not None:
+            frames = len(samples) // (self._num_channels * _SAMPLE_SIZE)
+            self._output.write(samples, self._played_rate, self._num_channels, frames)
+
+    def _shut(self, why: str, wakeups: Wakeups) -> None:
+        with self._lock:
+            self._closed = self._closed or why
+            for waiter in self._queue.clear():
+                wakeups.add(waiter, MediaError(why))
+            for waiter in self._take_playout_waiters():
+                wakeups.add(waiter)
+
+    def _take_playout_waiters(self) -> list[asyncio.Future[None]]:
+        waiters, self._playout_waiters = self._playout_waiters, []
+        return waiters

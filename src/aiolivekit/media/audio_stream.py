@@ -1,0 +1,237 @@
+"""Audio of a track, as an asynchronous iterator."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+from ..enums import TrackKind
+from ..errors import MediaError
+from ..peer.audio import MAX_SAMPLE_RATE, MIN_SAMPLE_RATE, AudioChunk, AudioReader
+from .audio_frame import AudioFrame
+from .frame_stream import FrameStream, StreamParticipant, StreamTrack, source_of
+from .resampling import Resampler, remix, require_resampler
+
+__all__ = ["AudioFrameEvent", "AudioStream"]
+
+logger = logging.getLogger("aiolivekit.media")
+
+_DECODED_RATE = 48_000
+_CHUNK_MS = 10
+_SAMPLE_SIZE = 2
+_MAX_CHANNELS = 2
+
+_DEFAULT_QUEUE_MS = 30_000
+"""What a stream without `capacity` keeps. The official SDK keeps everything, until the memory is full."""
+
+
+@dataclass(slots=True)
+class AudioFrameEvent:
+    """A frame of audio was received."""
+
+    frame: AudioFrame
+
+
+@runtime_checkable
+class _Processor(Protocol):
+    """What noise cancellation in Python offers."""
+
+    enabled: bool
+
+    def _process(self, frame: AudioFrame) -> AudioFrame: ...
+
+    def _close(self) -> None: ...
+
+
+class AudioStream(FrameStream[AudioChunk, AudioFrameEvent]):
+    """The decoded audio of a track, 16 bit, at the rate and with the channels asked for (`livekit.rtc.AudioStream`).
+
+    Iterate over it for `AudioFrameEvent`; a last frame that would be shorter than `frame_size_ms` is left out. Close it
+    with `aclose`.
+
+    Args:
+        track: The track.
+        loop: The loop on which the stream is read; by default the running one.
+        capacity: Frames kept while nobody takes them; then the oldest is dropped. 0 stands for 30 seconds.
+        sample_rate: Samples of a channel a second. Others than 48,000 need the `resample` extra.
+        num_channels: 1 or 2; stereo is averaged into one, mono repeated into two.
+        frame_size_ms: The exact length of a frame; by default 10 ms.
+        noise_cancellation: A frame processor, applied to each frame; native plugins cannot be loaded.
+        auto_close_noise_cancellation: Whether `aclose` closes that processor.
+        **kwargs: `participant` and `track_source` instead of a track (see `from_participant`).
+
+    Raises:
+        ValueError: If a number is out of range.
+        MediaError: If the track carries no audio, the extra is missing, or the noise cancellation is a native plugin.
+    """
+
+    _kind = TrackKind.KIND_AUDIO
+
+    def __init__(
+        self,
+        track: StreamTrack | None,
+        loop: asyncio.AbstractEventLoop | None = None,
+        capacity: int = 0,
+        sample_rate: int = _DECODED_RATE,
+        num_channels: int = 1,
+        frame_size_ms: int | None = None,
+        noise_cancellation: Any = None,
+        auto_close_noise_cancellation: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        if not MIN_SAMPLE_RATE <= sample_rate <= MAX_SAMPLE_RATE:
+            raise ValueError(f"audio is read at {MIN_SAMPLE_RATE} to {MAX_SAMPLE_RATE} Hz, not at {sample_rate}")
+        if not 1 <= num_channels <= _MAX_CHANNELS:
+            raise ValueError(f"audio is read with 1 or {_MAX_CHANNELS} channels, not with {num_channels}")
+        if capacity < 0 or (frame_size_ms is not None and frame_size_ms < 0):
+            raise ValueError(f"no capacity or frame size is negative: {capacity}, {frame_size_ms}")
+        if noise_cancellation is not None and not isinstance(noise_cancellation, _Processor):
+            raise MediaError("native noise cancellation plugins cannot be loaded; use a frame processor")
+        if sample_rate != _DECODED_RATE:
+            require_resampler()  # now rather than at the first frame
+        self._sample_rate = sample_rate
+        self._num_channels = num_channels
+        self._processor: _Processor | None = noise_cancellation
+        self._closes_processor = auto_close_noise_cancellation
+
+        # Frames are cut from what the chunks give, unless a chunk already is a frame.
+        self._cut = frame_size_ms is not None and frame_size_ms not in (0, _CHUNK_MS)
+        frame_ms = frame_size_ms or _CHUNK_MS
+        self._frame_samples = sample_rate * frame_ms // 1000
+        self._frame_bytes = self._frame_samples * num_channels * _SAMPLE_SIZE
+        self._uncut = bytearray()
+        self._unsampled = bytearray()  # what the resampler has yet to be given
+        self._resampler: Resampler | None = None
+        self._input: tuple[int, int] | None = None  # rate and channels of the last chunk
+
+        queue_ms = capacity * frame_ms if capacity else max(_DEFAULT_QUEUE_MS, frame_ms)
+        super().__init__(track, *source_of(kwargs), loop, -(-queue_ms // _CHUNK_MS))
+
+    @classmethod
+    def from_track(
+        cls,
+        *,
+        track: StreamTrack,
+        loop: asyncio.AbstractEventLoop | None = None,
+        capacity: int = 0,
+        sample_rate: int = _DECODED_RATE,
+        num_channels: int = 1,
+        frame_size_ms: int | None = None,
+        noise_cancellation: Any = None,
+        auto_close_noise_cancellation: bool = False,
+    ) -> AudioStream:
+        """Return a stream of a track; the arguments are those of the class."""
+        return cls(
+            track,
+            loop,
+            capacity,
+            sample_rate,
+            num_channels,
+            frame_size_ms,
+            noise_cancellation,
+            auto_close_noise_cancellation,
+        )
+
+    @classmethod
+    def from_participant(
+        cls,
+        *,
+        participant: StreamParticipant,
+        track_source: int,
+        loop: asyncio.AbstractEventLoop | None = None,
+        capacity: int = 0,
+        sample_rate: int = _DECODED_RATE,
+        num_channels: int = 1,
+        frame_size_ms: int | None = None,
+        noise_cancellation: Any = None,
+        auto_close_noise_cancellation: bool = True,
+    ) -> AudioStream:
+        """Return a stream of a participant's track of a source, also of one that comes later or anew.
+
+        Args:
+            participant: Whose audio.
+            track_source: Which, a `TrackSource`.
+            loop: See the class, as for the others.
+            capacity: See there.
+            sample_rate: See there.
+            num_channels: See there.
+            frame_size_ms: See there.
+            noise_cancellation: See there.
+            auto_close_noise_cancellation: See there.
+        """
+        return cls(
+            None,
+            loop,
+            capacity,
+            sample_rate,
+            num_channels,
+            frame_size_ms,
+            noise_cancellation,
+            auto_close_noise_cancellation,
+            participant=participant,
+            track_source=track_source,
+        )
+
+    async def aclose(self) -> None:
+        """Stop reading. What is queued can still be iterated over; then the iterator ends. Twice is once."""
+        await super().aclose()
+        if self._processor is not None and self._closes_processor:
+            processor, self._processor = self._processor, None
+            processor._close()  # noqa: SLF001 - the hook of frame processors
+
+    def _open(self, media_track: Any) -> AudioReader:
+        return AudioReader(media_track, self)
+
+    def _convert(self, chunk: AudioChunk) -> AudioFrameEvent | None:
+        samples, bits, rate, channels, _, _ = chunk
+        if bits != 8 * _SAMPLE_SIZE:
+            self._dropped += 1
+            return None
+        if (rate, channels) != self._input:
+            self._set_input(rate, channels)
+        if channels > self._num_channels:
+            samples = remix(samples, channels, self._num_channels)
+        if self._resampler is not None:
+            samples = self._resample(samples, rate, min(channels, self._num_channels))
+        if channels < self._num_channels:
+            samples = remix(samples, channels, self._num_channels)
+        if not self._cut and self._resampler is None:
+            return self._event(bytearray(samples))
+
+        uncut, size = self._uncut, self._frame_bytes
+        uncut += samples
+        count = len(uncut) // size
+        for index in range(count):
+            self._events.append(self._event(uncut[index * size : (index + 1) * size]))
+        del uncut[: count * size]
+        return self._events.popleft() if self._events else None
+
+    def _resample(self, samples: bytes, rate: int, channels: int) -> bytes:
+        """Resample what is there as soon as the next frame may be made of it: one call a frame, none a chunk."""
+        assert self._resampler is not None
+        self._unsampled += samples
+        missing = self._frame_samples - len(self._uncut) // (self._num_channels * _SAMPLE_SIZE)
+        if len(self._unsampled) // (channels * _SAMPLE_SIZE) * self._sample_rate < missing * rate:
+            return b""
+        samples = self._resampler.push(bytes(self._unsampled))
+        self._unsampled.clear()
+        return samples
+
+    def _set_input(self, rate: int, channels: int) -> None:
+        self._input = (rate, channels)
+        self._resampler = None
+        self._unsampled.clear()
+        if rate != self._sample_rate:
+            self._resampler = Resampler(rate, self._sample_rate, min(channels, self._num_channels))
+
+    def _event(self, samples: bytearray) -> AudioFrameEvent:
+        length = len(samples) // (self._num_channels * _SAMPLE_SIZE)
+        frame = AudioFrame(samples, self._sample_rate, self._num_channels, length)
+        if self._processor is not None and self._processor.enabled:
+            try:
+                frame = self._processor._process(frame)  # noqa: SLF001 - the hook of frame processors
+            except Exception:
+                logger.warning("a frame processor failed; its frame is passed on as it was", exc_info=True)
+        return AudioFrameEvent(frame)

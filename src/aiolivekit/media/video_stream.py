@@ -1,0 +1,116 @@
+"""Pictures of a track, as an asynchronous iterator."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any
+
+from ..enums import TrackKind, VideoBufferType, VideoRotation
+from ..errors import MediaError
+from ..options import FrameMetadata
+from ..peer.video import CONVERTIBLE_TYPES, VideoItem, VideoReader, picture_type, pixels_of
+from .frame_stream import FrameStream, StreamParticipant, StreamTrack, source_of
+from .video_frame import VideoFrame
+
+__all__ = ["VideoFrameEvent", "VideoStream"]
+
+_DEFAULT_QUEUE_FRAMES = 30
+"""What a stream without `capacity` keeps. The official SDK keeps everything, until the memory is full."""
+
+
+@dataclass(slots=True)
+class VideoFrameEvent:
+    """A picture was received.
+
+    Attributes:
+        frame: The picture, not turned.
+        timestamp_us: Its time, in microseconds of the local monotonic clock.
+        rotation: How it is to be turned before it is shown.
+        metadata: What travelled beside it.
+    """
+
+    frame: VideoFrame
+    timestamp_us: int
+    rotation: VideoRotation
+    metadata: FrameMetadata | None = None
+
+
+class VideoStream(FrameStream[VideoItem, VideoFrameEvent]):
+    """The decoded pictures of a track (`livekit.rtc.VideoStream`).
+
+    Iterate over it for `VideoFrameEvent`. Pictures are copied out of libwebrtc only when they are taken, so those that
+    are dropped cost nothing. Close it with `aclose`.
+
+    Args:
+        track: The track.
+        loop: The loop on which the stream is read; by default the running one.
+        capacity: Pictures kept while nobody takes them; then the oldest is dropped. 0 stands for 30.
+        format: The pixel format wanted, a `VideoBufferType`; by default the decoder's, which is I420 as a rule.
+        **kwargs: `participant` and `track_source` instead of a track (see `from_participant`).
+
+    Raises:
+        ValueError: If the capacity is negative or the format unknown.
+        MediaError: If the track carries no video, or decoded pictures cannot be had in that format.
+    """
+
+    _kind = TrackKind.KIND_VIDEO
+
+    def __init__(
+        self,
+        track: StreamTrack | None,
+        loop: asyncio.AbstractEventLoop | None = None,
+        capacity: int = 0,
+        format: int | None = None,  # noqa: A002 - the official name
+        **kwargs: Any,
+    ) -> None:
+        if capacity < 0:
+            raise ValueError(f"no capacity is negative: {capacity}")
+        self._format = None if format is None else VideoBufferType(format)
+        if self._format is not None and self._format not in CONVERTIBLE_TYPES:
+            raise MediaError(f"decoded pictures cannot be had as {self._format.name}")
+        super().__init__(track, *source_of(kwargs), loop, capacity or _DEFAULT_QUEUE_FRAMES)
+
+    @classmethod
+    def from_track(
+        cls,
+        *,
+        track: StreamTrack,
+        loop: asyncio.AbstractEventLoop | None = None,
+        format: int | None = None,  # noqa: A002 - the official name
+        capacity: int = 0,
+    ) -> VideoStream:
+        """Return a stream of a track; the arguments are those of the class."""
+        return cls(track, loop, capacity, format)
+
+    @classmethod
+    def from_participant(
+        cls,
+        *,
+        participant: StreamParticipant,
+        track_source: int,
+        loop: asyncio.AbstractEventLoop | None = None,
+        format: int | None = None,  # noqa: A002 - the official name
+        capacity: int = 0,
+    ) -> VideoStream:
+        """Return a stream of a participant's track of a source, also of one that comes later or anew.
+
+        Args:
+            participant: Whose video.
+            track_source: Which, a `TrackSource`.
+            loop: See the class, as for the others.
+            format: See there.
+            capacity: See there.
+        """
+        return cls(None, loop, capacity, format, participant=participant, track_source=track_source)
+
+    def _open(self, media_track: Any) -> VideoReader:
+        return VideoReader(media_track, self)
+
+    def _convert(self, item: VideoItem) -> VideoFrameEvent:
+        picture, timestamp_us, degrees, _ = item
+        buffer_type = self._format
+        if buffer_type is None:
+            buffer_type = picture_type(picture) or VideoBufferType.I420
+        frame = VideoFrame(picture.width, picture.height, buffer_type, pixels_of(picture, buffer_type))
+        return VideoFrameEvent(frame, timestamp_us, VideoRotation(degrees // 90 % 4))

@@ -1,0 +1,105 @@
+"""How a local track is announced to the server, and with which encodings it is sent."""
+
+# ruff: noqa: SLF001 - a track is published with its source
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from livekit.protocol import models, rtc
+
+from ..core.encodings import Encoding, audio_encodings, video_encodings, video_layers
+from ..enums import TrackSource, VideoCodec, VideoQuality
+from ..errors import PublishError
+from ..options import TrackPublishOptions
+from .track import LocalAudioTrack, LocalTrack
+
+__all__ = ["Announcement"]
+
+_QUALITIES = {
+    VideoQuality.VIDEO_QUALITY_LOW: models.VideoQuality.LOW,
+    VideoQuality.VIDEO_QUALITY_MEDIUM: models.VideoQuality.MEDIUM,
+    VideoQuality.VIDEO_QUALITY_HIGH: models.VideoQuality.HIGH,
+}
+_STEREO_CHANNELS = 2
+
+
+@dataclass(slots=True)
+class Announcement:
+    """What publishing a track takes.
+
+    Args:
+        request: What the server is asked.
+        encodings: What is sent.
+        stereo: Whether audio has two channels.
+    """
+
+    request: rtc.AddTrackRequest
+    encodings: list[Encoding]
+    stereo: bool = False
+
+    @classmethod
+    def of(cls, track: LocalTrack, options: TrackPublishOptions, cid: str) -> Announcement:
+        """Return what publishing `track` with `options` takes.
+
+        Args:
+            track: The track.
+            options: How it is to be published.
+            cid: The id by which our offer names it.
+
+        Raises:
+            PublishError: If the options contradict themselves.
+        """
+        source = options.source if options.source is not None else TrackSource.SOURCE_UNKNOWN
+        request = rtc.AddTrackRequest(
+            cid=cid,
+            name=track.name,
+            source=int(source),  # type: ignore[arg-type]
+            muted=track.muted,
+            stream=options.stream or "",
+        )
+        try:
+            if isinstance(track, LocalAudioTrack):
+                return cls._audio(request, track._source, options)
+            return cls._video(request, track._source, options)
+        except ValueError as error:
+            raise PublishError(f"the track cannot be published so: {error}") from error
+
+    @classmethod
+    def _audio(cls, request: rtc.AddTrackRequest, source: Any, options: TrackPublishOptions) -> Announcement:
+        stereo = source.num_channels == _STEREO_CHANNELS
+        request.type = models.TrackType.AUDIO
+        request.stereo = stereo
+        request.disable_dtx = options.dtx is False
+        request.disable_red = options.red is False
+        features = request.audio_features
+        if stereo:
+            features.append(models.AudioTrackFeature.TF_STEREO)
+        if request.disable_dtx:
+            features.append(models.AudioTrackFeature.TF_NO_DTX)
+        if options.preconnect_buffer:
+            features.append(models.AudioTrackFeature.TF_PRECONNECT_BUFFER)
+        return cls(request, audio_encodings(options), stereo)
+
+    @classmethod
+    def _video(cls, request: rtc.AddTrackRequest, source: Any, options: TrackPublishOptions) -> Announcement:
+        width, height = source.width, source.height
+        encodings = video_encodings(width, height, options, screencast=source.is_screencast)
+        request.type = models.TrackType.VIDEO
+        request.width = width
+        request.height = height
+        codec = options.video_codec if options.video_codec is not None else VideoCodec.VP8
+        layers = [
+            models.VideoLayer(
+                quality=_QUALITIES[layer.quality],
+                width=layer.width,
+                height=layer.height,
+                bitrate=layer.bitrate,
+                rid=layer.rid,
+            )
+            for layer in video_layers(width, height, encodings)
+        ]
+        request.layers.extend(layers)
+        request.simulcast_codecs.add(codec=codec.name.lower(), cid=request.cid, layers=layers)
+        return cls(request, encodings)

@@ -1,0 +1,168 @@
+"""The running coroutine handlers of a room: owned, watched, and ended with it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from time import monotonic
+from typing import Any
+
+from ._begin import begin
+
+__all__ = ["HANDLER_GRACE", "ErrorHook", "HandlerTasks"]
+
+_logger = logging.getLogger("aiolivekit.room")
+
+HANDLER_GRACE = 2.0
+"""Seconds that coroutine handlers have to end by themselves once the room is disconnected."""
+
+_LAST_EVENT = "disconnected"
+"""Its handlers save and tidy up: they run to their end."""
+
+SLOW_HANDLER = 10.0
+"""Seconds after which a handler that still runs is reported, unless the options say otherwise."""
+
+ErrorHook = Callable[[str, Callable[..., Any], BaseException], None]
+
+
+@dataclass(slots=True, eq=False)
+class _Running:
+    event: str
+    callback: Callable[..., Any]
+    began: float
+    reported: bool = False
+
+
+class HandlerTasks:
+    """Starts coroutine handlers, keeps them, and reports those that fail or take long.
+
+    Attributes:
+        slow: Seconds after which a handler that still runs is reported in the log, once.
+        on_error: Called with the event's name, the handler and what it raised, after that was logged.
+    """
+
+    __slots__ = ("_end_timer", "_ending", "_running", "_slow_timer", "on_error", "slow")
+
+    def __init__(self) -> None:
+        self.slow = SLOW_HANDLER
+        self.on_error: ErrorHook | None = None
+        self._running: dict[asyncio.Task[Any], _Running] = {}
+        self._ending: set[asyncio.Task[Any]] = set()
+        self._slow_timer: asyncio.TimerHandle | None = None
+        self._end_timer: asyncio.TimerHandle | None = None
+
+    def start(self, event: str, callback: Callable[..., Any], coroutine: Coroutine[Any, Any, Any]) -> None:
+        """Begin a handler's coroutine; its first step is taken before this returns."""
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError as error:
+            coroutine.close()
+            self.failed(event, callback, error)
+            return
+        running = _Running(event, callback, monotonic())
+        task = begin(loop, coroutine, f"aiolivekit handler of {event}")
+        self._running[task] = running
+        if task.done():
+            self._done(task)
+            return
+        task.add_done_callback(self._done)
+        if self._slow_timer is None:
+            self._slow_timer = loop.call_later(self.slow, self._look_for_slow)
+
+    def _done(self, task: asyncio.Task[Any]) -> None:
+        running = self._running.pop(task)
+        if not self._running:
+            self._cancel_timers()
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.failed(running.event, running.callback, error)
+
+    def failed(self, event: str, callback: Callable[..., Any], error: BaseException) -> None:
+        """Log what a handler raised, and pass it to the hook."""
+        _logger.error("the handler %s of %s failed", _name(callback), event, exc_info=error)
+        if self.on_error is not None:
+            try:
+                self.on_error(event, callback, error)
+            except Exception:
+                _logger.exception("on_handler_error itself failed")
+
+    def report_slow(self, event: str, callback: Callable[..., Any], seconds: float, *, blocking: bool) -> None:
+        """Log that a handler takes, or has taken, long."""
+        what = "blocked the event loop for" if blocking else "is still running after"
+        _logger.warning("the handler %s of %s %s %.1f s", _name(callback), event, what, seconds)
+
+    def _look_for_slow(self) -> None:
+        self._slow_timer = None
+        now = monotonic()
+        unreported = [running for running in self._running.values() if not running.reported]
+        for running in unreported:
+            if now - running.began >= self.slow:
+                running.reported = True
+                self.report_slow(running.event, running.callback, now - running.began, blocking=False)
+        nexts = [running.began for running in unreported if not running.reported]
+        if nexts:
+            delay = max(0.0, min(nexts) + self.slow - now)
+            self._slow_timer = asyncio.get_running_loop().call_later(delay, self._look_for_slow)
+
+    def _cancel_timers(self) -> None:
+        for timer in (self._slow_timer, self._end_timer):
+            if timer is not None:
+                timer.cancel()
+        self._slow_timer = self._end_timer = None
+
+    def end_soon(self, grace: float = HANDLER_GRACE) -> None:
+        """Cancel the handlers that have not ended `grace` seconds from now.
+
+        Args:
+            grace: Seconds.
+        """
+        if self._running and self._end_timer is None:
+            self._end_timer = asyncio.get_running_loop().call_later(grace, self._cancel_rest)
+
+    async def finish(self, grace: float = HANDLER_GRACE) -> None:
+        """Wait for the handlers to end, and cancel those that have not after `grace` seconds.
+
+        A handler that waits here itself, through `Room.disconnect`, does not wait for others that do.
+
+        Args:
+            grace: Seconds.
+        """
+        current = asyncio.current_task()
+        assert current is not None
+        excused = self._ending if current in self._running else frozenset[asyncio.Task[Any]]()
+        self._ending.add(current)
+        try:
+            await self._wait(grace, lambda task: task not in excused)
+            if self._cancel_rest():
+                await self._wait(grace, lambda task: task not in excused and not self._is_last(task))
+        finally:
+            self._ending.discard(current)
+
+    async def _wait(self, limit: float, counts: Callable[[asyncio.Task[Any]], bool]) -> None:
+        deadline = monotonic() + limit
+        while waiting := [task for task in self._running if counts(task) and not task.done()]:
+            left = deadline - monotonic()
+            if left <= 0:
+                return
+            await asyncio.wait(waiting, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+
+    def _is_last(self, task: asyncio.Task[Any]) -> bool:
+        return self._running[task].event == _LAST_EVENT
+
+    def _cancel_rest(self) -> list[asyncio.Task[Any]]:
+        self._end_timer = None
+        rest = [task for task in self._running if task not in self._ending and not self._is_last(task)]
+        for task in rest:
+            running = self._running[task]
+            _logger.warning(
+                "the handler %s of %s did not end with the room and was cancelled",
+                _name(running.callback),
+                running.event,
+            )
+            task.cancel()
+        return rest
+
+
+def _name(callback: Callable[..., Any]) -> str:
+    return getattr(callback, "__qualname__", None) or type(callback).__qualname__

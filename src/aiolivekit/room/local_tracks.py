@@ -1,0 +1,202 @@
+"""Publishing and unpublishing the local participant's tracks."""
+
+# ruff: noqa: SLF001 - tracks and publications are kept in step here
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Protocol
+
+from livekit.protocol import models, rtc
+
+from ..errors import AlreadyPublishedError, ClosedError, PublishError
+from ..options import TrackPublishOptions
+from ..peer.tracks import LocalSender, OutgoingTrack
+from . import events
+from .announcement import Announcement
+from .emitter import EventEmitter
+from .handler_tasks import HandlerTasks
+from .track import LocalAudioTrack, LocalTrack, LocalVideoTrack
+from .track_publication import LocalTrackPublication
+
+if TYPE_CHECKING:
+    from ..engine.engine import RtcEngine
+    from .local_participant import LocalParticipant
+
+__all__ = ["Announce", "LocalTracks"]
+
+_logger = logging.getLogger("aiolivekit.room")
+
+
+class Announce(Protocol):
+    """Tells an event to objects it concerns, then to the room."""
+
+    def __call__(self, event: events.RoomEvent, /, *concerned: EventEmitter[Any] | None) -> None:
+        """Tell it."""
+
+
+class LocalTracks:
+    """The tracks the local participant publishes.
+
+    Args:
+        engine: Publishes them.
+        participant: Whose they are.
+        announce: Tells of events.
+        tasks: Runs coroutine handlers.
+    """
+
+    def __init__(
+        self, engine: RtcEngine, participant: LocalParticipant, announce: Announce, tasks: HandlerTasks
+    ) -> None:
+        self._engine = engine
+        self._participant = participant
+        self._announce = announce
+        self._tasks = tasks
+        self._publishing: set[LocalTrack] = set()
+        # What the server says of tracks whose publishing has not ended here yet.
+        self._early: dict[str, list[Callable[[], None]]] = {}
+        self._closed = False
+        self.publications: dict[str, LocalTrackPublication] = {}
+
+    # -- publishing ---------------------------------------------------------------------------------
+
+    async def publish(self, track: LocalTrack, options: TrackPublishOptions) -> LocalTrackPublication:
+        """Publish a track (see `LocalParticipant.publish_track`)."""
+        if not isinstance(track, LocalAudioTrack | LocalVideoTrack):
+            raise TypeError(f"a local track is published, not {type(track).__name__}")
+        if track in self._publishing or any(each.track is track for each in self.publications.values()):
+            raise AlreadyPublishedError("the track is published in this room already")
+        if self._closed:
+            raise ClosedError("the room is disconnected")
+        self._publishing.add(track)
+        try:
+            return await self._publish(track, options)
+        finally:
+            self._publishing.discard(track)
+
+    async def _publish(self, track: LocalTrack, options: TrackPublishOptions) -> LocalTrackPublication:
+        outgoing = OutgoingTrack(track._source._local)
+        sender: LocalSender | None = None
+        info: models.TrackInfo | None = None
+        try:
+            announcement = Announcement.of(track, options, outgoing.cid)
+            outgoing.enabled = not track.muted
+            info = await self._engine.add_track(announcement.request)
+            self._early[info.sid] = []
+            sender = await self._engine.create_sender(
+                outgoing, options, announcement.encodings, stereo=announcement.stereo
+            )
+            await self._engine.negotiate()
+            if self._closed:
+                raise ClosedError("the room was disconnected while the track was being published")
+        except BaseException:
+            if info is not None:
+                self._early.pop(info.sid, None)
+            self._stop_sending(sender)
+            outgoing.close()
+            raise
+        info.muted = announcement.request.muted
+        publication = LocalTrackPublication(info, track, outgoing, sender, self._participant, self._tasks)
+        self._add(publication, track)
+        return publication
+
+    def _add(self, publication: LocalTrackPublication, track: LocalTrack) -> None:
+        sid = publication.sid
+        track._sid = sid
+        track._tasks = self._tasks
+        track._publications.append(publication)
+        self.publications[sid] = publication
+        self._participant._refresh(publication)
+        for stream in list(self._participant._streams):
+            stream._track_found(track)
+        self._announce(events.LocalTrackPublished(publication, track), track, publication, self._participant)
+        # It may have been muted while it was being published.
+        publication._set_muted(track.muted)
+        for tell in self._early.pop(sid, ()):
+            tell()
+
+    def _stop_sending(self, sender: LocalSender | None) -> None:
+        if sender is None:
+            return
+        self._engine.remove_track(sender)
+        with suppress(ClosedError):
+            self._engine.publisher_negotiation_needed()
+
+    # -- unpublishing -------------------------------------------------------------------------------
+
+    def unpublish(self, sid: str) -> None:
+        """Unpublish a track (see `LocalParticipant.unpublish_track`)."""
+        publication = self.publications.get(sid)
+        if publication is None:
+            raise PublishError("no track of ours has that sid")
+        self._stop_sending(publication._sender)
+        self._remove(publication)
+
+    def _remove(self, publication: LocalTrackPublication) -> None:
+        del self.publications[publication.sid]
+        track = publication.track
+        self._announce(events.LocalTrackUnpublished(publication), track, publication, self._participant)
+        publication._end()
+        if track is not None and not track._publications:
+            for stream in list(track._streams):
+                stream._track_gone()
+
+    def close(self) -> None:
+        """The room is disconnected: nothing is published any more."""
+        self._closed = True
+        for publication in list(self.publications.values()):
+            self._remove(publication)
+
+    # -- what the server says -----------------------------------------------------------------------
+
+    def subscribed(self, sid: str) -> None:
+        """Somebody subscribed to a track of ours."""
+        publication = self._find(sid, lambda: self.subscribed(sid))
+        if publication is not None and publication._first_subscription() and publication.track is not None:
+            track = publication.track
+            self._announce(events.LocalTrackSubscribed(track), track, publication, self._participant)
+
+    def ended(self, sid: str) -> None:
+        """The server ended a track of ours."""
+        publication = self._find(sid, lambda: self.ended(sid))
+        if publication is not None:
+            self._stop_sending(publication._sender)
+            self._remove(publication)
+
+    def muted(self, sid: str, muted: bool) -> None:
+        """The server muted or unmuted a track of ours."""
+        publication = self._find(sid, lambda: self.muted(sid, muted))
+        if publication is None:
+            return
+        if publication.track is not None:
+            publication.track._muted = muted
+        if publication.muted != muted:
+            publication._set_muted(muted, by_server=True)
+            self.announce_muted(publication)
+
+    def changed(self, info: models.TrackInfo) -> None:
+        """The server knows more about a track of ours; whether it is muted is ours to say."""
+        publication = self.publications.get(info.sid)
+        if publication is not None:
+            publication._info = info
+
+    def _find(self, sid: str, later: Callable[[], None]) -> LocalTrackPublication | None:
+        publication = self.publications.get(sid)
+        if publication is None and (early := self._early.get(sid)) is not None:
+            early.append(later)
+        return publication
+
+    # -- muting -------------------------------------------------------------------------------------
+
+    def post_muted(self, publication: LocalTrackPublication) -> None:
+        """Tell the server, and everybody here, that we muted or unmuted a track."""
+        request = rtc.MuteTrackRequest(sid=publication.sid, muted=publication.muted)
+        self._engine.post_request(rtc.SignalRequest(mute=request))
+        self.announce_muted(publication)
+
+    def announce_muted(self, publication: LocalTrackPublication) -> None:
+        """Tell everybody here that a track of ours was muted or unmuted."""
+        event = events.TrackMuted if publication.muted else events.TrackUnmuted
+        self._announce(event(self._participant, publication), publication.track, publication, self._participant)

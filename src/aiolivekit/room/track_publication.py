@@ -1,0 +1,257 @@
+"""Publications: that a participant publishes a track, whether or not it is subscribed."""
+
+# ruff: noqa: SLF001 - tracks, publications and participants belong together
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Protocol, get_args
+
+from livekit.protocol import models
+
+from ..enums import EncryptionType, FrameMetadataFeature, TrackKind, TrackSource
+from ..errors import ClosedError
+from .emitter import EventEmitter
+from .event_names import PublicationEventTypes
+from .track import LocalTrack, RemoteTrack, Track
+
+if TYPE_CHECKING:
+    from ..peer.tracks import LocalSender, OutgoingTrack
+    from .handler_tasks import HandlerTasks
+
+__all__ = ["LocalTrackPublication", "RemoteTrackPublication", "TrackPublication"]
+
+_KINDS = {models.TrackType.AUDIO: TrackKind.KIND_AUDIO, models.TrackType.VIDEO: TrackKind.KIND_VIDEO}
+
+
+class TrackPublication(EventEmitter[PublicationEventTypes]):
+    """A track that a participant publishes.
+
+    It has the room's events that concern it, with the room's arguments; `stream_state_changed(state)`; and
+    `subscription_permission_changed(allowed)`, when the publisher allows us the track or no longer does.
+
+    Args:
+        info: What the server says of it.
+        tasks: Runs its coroutine handlers.
+    """
+
+    _event_names = frozenset(get_args(PublicationEventTypes))
+
+    def __init__(self, info: models.TrackInfo, tasks: HandlerTasks) -> None:
+        super().__init__(tasks=tasks)
+        self._info = info
+        self._muted = info.muted
+        self._track: Track | None = None
+
+    @property
+    def track(self) -> Track | None:
+        """The track; of a remote publication only while it is subscribed."""
+        return self._track
+
+    @property
+    def sid(self) -> str:
+        """The server's id of the track (`TR_…`)."""
+        return self._info.sid
+
+    @property
+    def name(self) -> str:
+        """The name the publisher gave it."""
+        return self._info.name
+
+    @property
+    def kind(self) -> TrackKind:
+        """Audio or video."""
+        return _KINDS.get(self._info.type, TrackKind.KIND_UNKNOWN)
+
+    @property
+    def source(self) -> TrackSource:
+        """Where it comes from."""
+        return TrackSource.of(self._info.source)
+
+    @property
+    def simulcasted(self) -> bool:
+        """Whether it is sent in several sizes."""
+        return self._info.simulcast
+
+    @property
+    def width(self) -> int:
+        """Of the picture, in pixels; 0 for audio."""
+        return self._info.width
+
+    @property
+    def height(self) -> int:
+        """Of the picture, in pixels; 0 for audio."""
+        return self._info.height
+
+    @property
+    def mime_type(self) -> str:
+        """Its codec, such as `audio/red` or `video/VP8`; empty until the server knows."""
+        return self._info.mime_type
+
+    @property
+    def muted(self) -> bool:
+        """Whether its publisher has muted it."""
+        return self._muted
+
+    @property
+    def encryption_type(self) -> EncryptionType:
+        """How it is encrypted end to end."""
+        return EncryptionType.of(self._info.encryption)
+
+    @property
+    def audio_features(self) -> list[int]:
+        """`livekit.AudioTrackFeature` numbers."""
+        return [int(feature) for feature in self._info.audio_features]
+
+    @property
+    def frame_metadata_features(self) -> list[FrameMetadataFeature]:
+        """What it carries beside each frame."""
+        return [FrameMetadataFeature.of(feature) for feature in self._info.packet_trailer_features]
+
+    def __repr__(self) -> str:
+        return (
+            f"{type(self).__name__}(sid={self.sid!r}, name={self.name!r}, kind={self.kind.name}, "
+            f"source={self.source.name})"
+        )
+
+
+class _Publisher(Protocol):
+    """What a local publication asks of the participant."""
+
+    def _publication_muted(self, publication: LocalTrackPublication) -> None: ...
+
+
+class LocalTrackPublication(TrackPublication):
+    """A track of ours that is published."""
+
+    def __init__(
+        self,
+        info: models.TrackInfo,
+        track: LocalTrack,
+        outgoing: OutgoingTrack,
+        sender: LocalSender,
+        publisher: _Publisher,
+        tasks: HandlerTasks,
+    ) -> None:
+        super().__init__(info, tasks)
+        self._track: LocalTrack | None = track
+        self._outgoing = outgoing
+        self._sender: LocalSender | None = sender
+        self._publisher = publisher
+        self._subscribed = asyncio.Event()
+        self._ended = False
+
+    @property
+    def track(self) -> LocalTrack | None:
+        """The track, until it is unpublished."""
+        return self._track
+
+    async def wait_for_subscription(self, *, timeout: float | None = None) -> None:
+        """Wait until somebody has subscribed.
+
+        Args:
+            timeout: Seconds to wait at most; `None` waits as long as the track is published.
+
+        Raises:
+            TimeoutError: If nobody has by then.
+            ClosedError: If the track is unpublished first, or the room disconnected.
+        """
+        async with asyncio.timeout(timeout):
+            await self._subscribed.wait()
+        if self._ended:
+            raise ClosedError("the track was unpublished before anybody subscribed")
+
+    def _first_subscription(self) -> bool:
+        """Note that somebody subscribed; return whether that is news."""
+        if self._subscribed.is_set():
+            return False
+        self._subscribed.set()
+        return True
+
+    def _set_muted(self, muted: bool, *, by_server: bool = False) -> None:
+        if self._muted == muted:
+            return
+        self._muted = muted
+        self._outgoing.enabled = not muted
+        if not by_server:
+            self._publisher._publication_muted(self)
+
+    async def _sender_stats(self) -> list[dict[str, Any]]:
+        return [] if self._sender is None else await self._sender.get_stats()
+
+    def _end(self) -> None:
+        """It is published no more."""
+        track, self._track = self._track, None
+        self._sender = None
+        self._outgoing.close()
+        if track is not None and self in track._publications:
+            track._publications.remove(self)
+        if not self._subscribed.is_set():
+            self._ended = True
+            self._subscribed.set()
+
+
+class _Subscriber(Protocol):
+    """What a remote publication asks of the room."""
+
+    def set_subscribed(self, publication: RemoteTrackPublication, subscribed: bool) -> None: ...
+
+
+class RemoteTrackPublication(TrackPublication):
+    """A track that another participant publishes.
+
+    Args:
+        info: What the server says of it.
+        participant_sid: Whose it is.
+        auto_subscribe: Whether the server subscribes us without being asked.
+        subscriber: Passes our wish on.
+        tasks: Runs its coroutine handlers.
+    """
+
+    def __init__(
+        self,
+        info: models.TrackInfo,
+        participant_sid: str,
+        auto_subscribe: bool,
+        subscriber: _Subscriber,
+        tasks: HandlerTasks,
+    ) -> None:
+        super().__init__(info, tasks)
+        self._track: RemoteTrack | None = None
+        self._participant_sid = participant_sid
+        self._wanted = auto_subscribe
+        self._allowed = True
+        self._subscriber = subscriber
+
+    @property
+    def track(self) -> RemoteTrack | None:
+        """The track, while it is subscribed."""
+        return self._track
+
+    @property
+    def subscribed(self) -> bool:
+        """Whether the track arrives."""
+        return self._track is not None
+
+    @property
+    def subscription_allowed(self) -> bool:
+        """Whether the publisher allows us the track."""
+        return self._allowed
+
+    def set_subscribed(self, subscribed: bool) -> None:
+        """Ask the server to send us the track, or to stop; `track_subscribed` or `track_unsubscribed` follows.
+
+        Args:
+            subscribed: Whether it is wanted.
+
+        Raises:
+            ClosedError: If the room is disconnected.
+        """
+        self._subscriber.set_subscribed(self, subscribed)
+
+    def _update(self, info: models.TrackInfo) -> None:
+        self._info = info
+        self._muted = info.muted
+        if self._track is not None:
+            self._track._muted = info.muted
+            self._track._name = info.name

@@ -1,0 +1,234 @@
+"""One connection of a room: what each event of the engine does to it."""
+
+# ruff: noqa: SLF001 - a visit is the inside of a room
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from livekit.protocol import models, rtc
+
+from ..engine import events as engine_events
+from ..enums import ConnectionState, DisconnectReason
+from ..session import events as session_events
+from . import events
+from .emitter import EventEmitter
+from .members import Members
+from .packets import DataPacket, SipDTMF, segments_of
+
+if TYPE_CHECKING:
+    from ..engine.engine import RtcEngine
+    from .room import Room
+
+__all__ = ["Visit"]
+
+_logger = logging.getLogger("aiolivekit.room")
+
+_SUBSCRIPTION_ERRORS: dict[int, str] = {
+    models.SubscriptionError.SE_CODEC_UNSUPPORTED: "its codec is not supported",
+    models.SubscriptionError.SE_TRACK_NOTFOUND: "the server does not have it",
+}
+
+
+class Visit:
+    """What a room knows while it is connected, and the sink of its engine's events.
+
+    Args:
+        room: Whose visit it is.
+        engine: The engine, joined.
+        join: What the server said.
+        auto_subscribe: Whether tracks are subscribed without being asked for.
+    """
+
+    def __init__(self, room: Room, engine: RtcEngine, join: rtc.JoinResponse, *, auto_subscribe: bool) -> None:
+        self._room = room
+        self.engine = engine
+        self.unused: Counter[str] = Counter()
+        self.failures = 0
+        self.state = ConnectionState.CONN_CONNECTED
+        self.members = Members(
+            engine, join.participant, auto_subscribe=auto_subscribe, announce=self.announce, tasks=room._tasks
+        )
+        self.members.load(join.other_participants)
+        self._remote = self.members.remote
+        self._starting: tuple[engine_events.EngineEvents, asyncio.Handle] | None = None
+        members = self.members
+        self._table: dict[type, Callable[[Any], None]] = {
+            session_events.ParticipantUpdate: lambda e: members.update(e.updates),
+            session_events.MediaTrackAdded: lambda e: members.media_added(e.media, e.participant_sid, e.track_sid),
+            session_events.MediaTrackRemoved: lambda e: members.media_removed(e.track_sid),
+            session_events.DataReceived: self._data_received,
+            session_events.TranscriptionReceived: self._transcription_received,
+            session_events.SipDtmfReceived: self._sip_dtmf_received,
+            session_events.SpeakersChanged: lambda e: members.speakers_changed(e.speakers),
+            session_events.ConnectionQualityUpdate: self._quality_update,
+            session_events.RoomUpdate: lambda e: self._room_update(e.room),
+            session_events.RoomMoved: self._moved,
+            session_events.LocalTrackSubscribed: lambda e: members.local._tracks.subscribed(e.track_sid),
+            session_events.LocalTrackUnpublished: lambda e: members.local._tracks.ended(e.track_sid),
+            session_events.TrackMuted: lambda e: members.local._tracks.muted(e.sid, e.muted),
+            session_events.RefreshToken: lambda e: self._token_refreshed(e.token),
+            session_events.StreamStateUpdate: self._stream_states,
+            session_events.SubscriptionPermissionUpdate: self._permission_update,
+            session_events.SubscriptionResponse: self._subscription_response,
+            engine_events.Resuming: self._reconnecting,
+            engine_events.Restarting: self._reconnecting,
+            engine_events.SignalResumed: lambda e: e.acknowledge(),
+            engine_events.SignalRestarted: self._signal_restarted,
+            engine_events.Resumed: self._reconnected,
+            engine_events.Restarted: self._reconnected,
+            engine_events.Disconnected: lambda e: self._disconnected(e.reason),
+        }
+
+    # -- beginning ----------------------------------------------------------------------------------
+
+    def start_soon(self, events: engine_events.EngineEvents) -> None:
+        """Begin to take events once the caller of `connect` has had its turn, in which it may register handlers."""
+        self._starting = (events, asyncio.get_running_loop().call_soon(self.start))
+
+    def start(self) -> None:
+        """Begin to take events, if that has not happened yet."""
+        if self._starting is None:
+            return
+        engine_events, handle = self._starting
+        handle.cancel()
+        self._starting = None
+        self.announce(events.ConnectionStateChanged(self.state))
+        self.announce(events.Connected())
+        engine_events.attach(self.sink)
+
+    def sink(self, event: engine_events.EngineEvent) -> None:
+        """Take an event of the engine; never raises."""
+        handler = self._table.get(type(event))
+        if handler is None:
+            self.unused[type(event).__name__] += 1
+            return
+        try:
+            handler(event)
+        except Exception:
+            self.failures += 1
+            _logger.exception("an event of the engine could not be followed (%s)", type(event).__name__)
+
+    def announce(self, event: events.RoomEvent, *concerned: EventEmitter[Any] | None) -> None:
+        """Tell an event to the objects it concerns, then to the room and its streams."""
+        args = event.args
+        for emitter in concerned:
+            if emitter is not None:
+                emitter._tell(event.name, *args)
+        self._room._tell(event.name, *args)
+        self._room._push(event)
+
+    # -- data ---------------------------------------------------------------------------------------
+
+    def _data_received(self, event: session_events.DataReceived) -> None:
+        # The hot path: nothing is made that nobody asked for.
+        room = self._room
+        participant = self._remote.get(event.participant_identity)
+        if not (
+            "data_received" in room._handlers
+            or room._streams
+            or (participant is not None and "data_received" in participant._handlers)
+        ):
+            return
+        if participant is None:
+            participant = self.members.sender(event.participant_identity, event.participant_sid)
+        packet = DataPacket(event.payload, event.kind, participant, event.topic)
+        if participant is not None and participant._handlers:
+            participant._tell("data_received", packet)
+        room._tell("data_received", packet)
+        if room._streams:
+            room._push(events.DataReceived(packet))
+
+    def _sip_dtmf_received(self, event: session_events.SipDtmfReceived) -> None:
+        participant = self.members.sender(event.participant_identity, "")
+        self.announce(events.SipDtmfReceived(SipDTMF(event.code, event.digit, participant)), participant)
+
+    def _transcription_received(self, event: session_events.TranscriptionReceived) -> None:
+        participant = self.members.by_identity(event.participant_identity)
+        publication = None if participant is None else participant.track_publications.get(event.track_sid)
+        segments = segments_of(event.segments)
+        self.announce(events.TranscriptionReceived(segments, participant, publication), publication, participant)
+
+    # -- participants and tracks --------------------------------------------------------------------
+
+    def _quality_update(self, event: session_events.ConnectionQualityUpdate) -> None:
+        for update in event.updates:
+            self.members.quality_changed(update.participant_sid, update.quality)
+
+    def _stream_states(self, event: session_events.StreamStateUpdate) -> None:
+        for each in event.states:
+            self.members.stream_state_changed(each.track_sid, each.state)
+
+    def _permission_update(self, event: session_events.SubscriptionPermissionUpdate) -> None:
+        self.members.subscription_allowed(event.track_sid, event.allowed)
+
+    def _subscription_response(self, event: session_events.SubscriptionResponse) -> None:
+        self.members.subscription_failed(event.track_sid, _SUBSCRIPTION_ERRORS.get(event.error, "for no stated reason"))
+
+    # -- the room -----------------------------------------------------------------------------------
+
+    def _room_update(self, info: models.Room) -> None:
+        old = self._room._info.metadata
+        self._room._set_info(info)
+        if info.metadata != old:
+            self.announce(events.RoomMetadataChanged(old, info.metadata))
+        self.announce(events.RoomUpdated())
+
+    def _moved(self, event: session_events.RoomMoved) -> None:
+        moved = event.moved
+        self.members.depart()
+        self._room._set_info(moved.room)
+        if moved.token:
+            self._token_refreshed(moved.token)
+        self.announce(events.Moved())
+        local = moved.participant if moved.HasField("participant") else self.members.local._info
+        self.members.arrive(local, moved.other_participants)
+
+    def _token_refreshed(self, token: str) -> None:
+        self._room._token = token
+        self.announce(events.TokenRefreshed())
+
+    # -- the connection -----------------------------------------------------------------------------
+
+    def _set_state(self, state: ConnectionState) -> bool:
+        if self.state is state:
+            return False
+        self.state = state
+        self.announce(events.ConnectionStateChanged(state))
+        return True
+
+    def _reconnecting(self, event: engine_events.Resuming | engine_events.Restarting) -> None:
+        try:
+            if self._set_state(ConnectionState.CONN_RECONNECTING):
+                self.announce(events.Reconnecting())
+        finally:
+            event.acknowledge()
+
+    def _signal_restarted(self, event: engine_events.SignalRestarted) -> None:
+        try:
+            join = event.join_response
+            self.members.media_cleared()
+            self.members.depart()
+            self._room._set_info(join.room)
+            self.members.arrive(join.participant, join.other_participants)
+        finally:
+            event.acknowledge()
+
+    def _reconnected(self, event: engine_events.Resumed | engine_events.Restarted) -> None:
+        try:
+            if self._set_state(ConnectionState.CONN_CONNECTED):
+                self.announce(events.Reconnected())
+        finally:
+            event.acknowledge()
+
+    def _disconnected(self, reason: DisconnectReason) -> None:
+        self.members.close()
+        self.members.local._set_disconnect_reason(reason)
+        self._room._visit_ended(self)
+        self._set_state(ConnectionState.CONN_DISCONNECTED)
+        self.announce(events.Disconnected(reason))
+        self._room._settle()

@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aiolivekit.core.encodings import Encoding, VideoLayer, audio_encodings, video_encodings, video_layers
+from aiolivekit.enums import TrackSource, VideoCodec, VideoQuality
+from aiolivekit.options import AudioEncoding, TrackPublishOptions, VideoEncoding
+
+LOW, MEDIUM, HIGH = VideoQuality
+
+
+def options(**fields: object) -> TrackPublishOptions:
+    return TrackPublishOptions(**fields)  # type: ignore[arg-type]
+
+
+def test_audio_has_one_encoding_of_48_kbit() -> None:
+    assert audio_encodings(options()) == [Encoding(max_bitrate=48_000)]
+
+
+def test_the_audio_bitrate_can_be_chosen() -> None:
+    chosen = options(audio_encoding=AudioEncoding(max_bitrate=24_000))
+    assert audio_encodings(chosen) == [Encoding(max_bitrate=24_000)]
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "bitrate"),
+    [
+        (160, 90, 90_000),
+        (320, 180, 160_000),
+        (640, 360, 450_000),
+        (1280, 720, 1_700_000),
+        (720, 1280, 1_700_000),  # upright is the same picture
+        (1281, 720, 3_000_000),  # above a preset, the next one
+        (1920, 1080, 3_000_000),
+        (7680, 4320, 8_000_000),  # above all of them, the last
+        (640, 480, 300_000),  # 4:3 has presets of its own
+        (960, 720, 1_500_000),
+        (2, 2, 80_000),
+    ],
+)
+def test_camera_presets(width: int, height: int, bitrate: int) -> None:
+    assert video_encodings(width, height, options()) == [Encoding(max_bitrate=bitrate)]
+
+
+@pytest.mark.parametrize(
+    ("codec", "bitrate"),
+    [(None, 1_700_000), (VideoCodec.VP8, 1_700_000), (VideoCodec.VP9, 1_445_000), (VideoCodec.AV1, 1_190_000)],
+)
+def test_better_codecs_need_less(codec: VideoCodec | None, bitrate: int) -> None:
+    [encoding] = video_encodings(1280, 720, options(video_codec=codec))
+    assert encoding.max_bitrate == bitrate
+
+
+def test_a_screen_by_source_or_by_option() -> None:
+    screen = Encoding(max_bitrate=3_000_000)
+    assert video_encodings(1920, 1080, options(), screencast=True) == [screen]
+    assert video_encodings(1920, 1080, options(source=TrackSource.SOURCE_SCREENSHARE)) == [screen]
+    assert video_encodings(640, 360, options(), screencast=True) == [Encoding(max_bitrate=200_000)]
+
+
+def test_asked_bounds_take_the_place_of_the_preset_one_by_one() -> None:
+    only_bitrate = options(video_encoding=VideoEncoding(max_bitrate=123_456))
+    assert video_encodings(1280, 720, only_bitrate) == [Encoding(max_bitrate=123_456)]
+    only_framerate = options(video_encoding=VideoEncoding(max_framerate=12.5))
+    assert video_encodings(1280, 720, only_framerate) == [Encoding(max_bitrate=1_700_000, max_framerate=12.5)]
+
+
+def test_a_scalability_mode_is_passed_on() -> None:
+    [encoding] = video_encodings(1280, 720, options(scalability_mode="L3T3_KEY"))
+    assert encoding.scalability_mode == "L3T3_KEY"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda: video_encodings(0, 720, options()),
+        lambda: video_encodings(1280, -1, options()),
+        lambda: video_encodings(1280, 720, options(video_encoding=VideoEncoding(max_bitrate=0))),
+        lambda: video_encodings(1280, 720, options(video_encoding=VideoEncoding(max_framerate=-1.0))),
+        lambda: video_encodings(1280, 720, options(video_encoding=VideoEncoding(max_framerate=float("nan")))),
+        lambda: audio_encodings(options(audio_encoding=AudioEncoding(max_bitrate=-5))),
+    ],
+)
+def test_what_is_not_positive_is_refused(wrong: object) -> None:
+    with pytest.raises(ValueError):
+        wrong()  # type: ignore[operator]
+
+
+def test_one_encoding_is_one_layer_of_high_quality() -> None:
+    encodings = video_encodings(1280, 720, options())
+    assert video_layers(1280, 720, encodings) == [VideoLayer(HIGH, 1280, 720, 1_700_000)]
+
+
+def test_simulcast_encodings_are_layers_by_rid() -> None:
+    encodings = [
+        Encoding(rid="q", max_bitrate=160_000, scale_resolution_down_by=4.0),
+        Encoding(rid="h", max_bitrate=450_000, scale_resolution_down_by=2.0),
+        Encoding(rid="f", max_bitrate=1_700_000, scale_resolution_down_by=1.0),
+    ]
+    assert video_layers(1280, 720, encodings) == [
+        VideoLayer(LOW, 320, 180, 160_000, "q"),
+        VideoLayer(MEDIUM, 640, 360, 450_000, "h"),
+        VideoLayer(HIGH, 1280, 720, 1_700_000, "f"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("mode", "layers"),
+    [
+        ("L1T3", [(HIGH, 1280, 720)]),
+        ("L2T3", [(MEDIUM, 640, 360), (HIGH, 1280, 720)]),
+        ("L3T3_KEY", [(LOW, 320, 180), (MEDIUM, 640, 360), (HIGH, 1280, 720)]),
+        ("nonsense", [(HIGH, 1280, 720)]),
+    ],
+)
+def test_spatial_layers_are_announced(mode: str, layers: list[tuple[VideoQuality, int, int]]) -> None:
+    found = video_layers(1280, 720, [Encoding(max_bitrate=900_000, scalability_mode=mode)])
+    assert [(layer.quality, layer.width, layer.height) for layer in found] == layers
+    assert {layer.bitrate for layer in found} == {900_000 // len(layers)}
+
+
+@given(st.integers(1, 20_000), st.integers(1, 20_000), st.sampled_from([None, *VideoCodec]), st.booleans())
+def test_every_size_has_bounds(width: int, height: int, codec: VideoCodec | None, screen: bool) -> None:
+    [encoding] = video_encodings(width, height, options(video_codec=codec), screencast=screen)
+    assert encoding.max_bitrate is not None
+    assert encoding.max_bitrate > 0
+    # What is handed in is what arrives, unless the options bound it.
+    assert encoding.max_framerate is None
+    [layer] = video_layers(width, height, [encoding])
+    assert (layer.width, layer.height) == (width, height)

@@ -1,0 +1,253 @@
+"""The audio clock: who is ticked, how often, and what becomes of a clock that was held up."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from aiolivekit.peer import media_thread
+from aiolivekit.peer.media_thread import PERIOD, MediaThread, Wakeups
+
+DEADLINE = 10.0
+
+
+class User:
+    """Counts its ticks."""
+
+    def __init__(self) -> None:
+        self.periods: list[int] = []
+        self.threads: set[int] = set()
+        self.ticked = threading.Event()
+        self.failed_with: Exception | None = None
+        self.error: Exception | None = None
+        self.futures: list[asyncio.Future[None]] = []
+
+    def _tick(self, periods: int, wakeups: Wakeups) -> None:
+        self.periods.append(periods)
+        self.threads.add(threading.get_ident())
+        self.ticked.set()
+        if self.error is not None:
+            raise self.error
+        while self.futures:
+            wakeups.add(self.futures.pop())
+
+    def _fail(self, error: Exception, wakeups: Wakeups) -> None:
+        self.failed_with = error
+
+
+@pytest.fixture(autouse=True)
+def no_thread_is_left() -> Iterator[None]:
+    yield
+    left = media_thread.current()
+    media_thread._stop_at_exit()
+    assert left is None
+
+
+class StubLoop:
+    """A loop whose time stands still until it is told to go on."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self.scheduled: list[tuple[float, Callable[[], None]]] = []
+
+    def time(self) -> float:
+        return self.now
+
+    def call_at(self, when: float, callback: Callable[[], None]) -> None:
+        self.scheduled.append((when, callback))
+
+    def go_on(self, late: float = 0.0) -> float:
+        """Run what is due next, so much too late; return when it was due."""
+        ((when, callback),) = self.scheduled
+        self.scheduled = []
+        self.now = when + late
+        callback()
+        return when
+
+
+@pytest.fixture
+def clock() -> tuple[StubLoop, User, MediaThread]:
+    thread, user, loop = MediaThread(), User(), StubLoop()
+    thread.loop.close()
+    thread.loop = loop  # type: ignore[assignment]
+    thread.add(user)
+    thread._start_clock()
+    return loop, user, thread
+
+
+def test_ticks_are_ten_milliseconds_apart_and_do_not_drift(clock: tuple[StubLoop, User, MediaThread]) -> None:
+    loop, user, _ = clock
+    due = [loop.go_on(late) for late in (0.0, 0.001, 0.009, 0.0, 0.0099, 0.002)]
+    assert due == pytest.approx([1000 + PERIOD * index for index in range(1, 7)])
+    assert user.periods == [1] * 7
+
+
+def test_what_was_missed_is_made_up_for_exactly(clock: tuple[StubLoop, User, MediaThread]) -> None:
+    loop, user, _ = clock
+    loop.go_on(late=0.2051)
+    assert user.periods == [1, 21]
+    assert loop.go_on() == pytest.approx(1000 + 22 * PERIOD)
+    assert user.periods == [1, 21, 1]
+
+
+def test_a_machine_that_slept_does_not_replay_its_sleep(clock: tuple[StubLoop, User, MediaThread]) -> None:
+    loop, user, _ = clock
+    loop.go_on(late=3600)
+    assert user.periods == [1, 100]
+    assert loop.now < loop.go_on() <= loop.now + PERIOD
+    assert user.periods == [1, 100, 1]
+
+
+async def test_all_users_share_one_thread_that_ends_with_the_last() -> None:
+    users = [User() for _ in range(3)]
+    threads = {media_thread.attach(user) for user in users for _ in range(2)}
+    (thread,) = threads
+    for user in users:
+        assert await asyncio.to_thread(user.ticked.wait, DEADLINE)
+    assert {ident for user in users for ident in user.threads} == {thread.ident}
+    media_thread.detach(users[0])
+    media_thread.detach(users[0])
+    media_thread.detach(User())
+    users[1].ticked.clear()
+    assert await asyncio.to_thread(users[1].ticked.wait, DEADLINE)
+    assert thread.is_alive
+    media_thread.detach(users[1])
+    media_thread.detach(users[2])
+    assert not thread.is_alive
+    assert thread.loop.is_closed()
+
+
+async def test_a_user_that_is_gone_ends_it_too() -> None:
+    user: User | None = User()
+    assert user is not None
+    thread = media_thread.attach(user)
+    del user
+    await asyncio.to_thread(thread.join, DEADLINE)
+    assert not thread.is_alive
+
+
+async def test_the_last_user_may_detach_itself_on_the_thread() -> None:
+    user = User()
+    thread = media_thread.attach(user)
+    thread.loop.call_soon_threadsafe(media_thread.detach, user)
+    await asyncio.to_thread(thread.join, DEADLINE)
+    assert not thread.is_alive
+
+
+async def test_a_user_that_fails_is_told_and_left_out(caplog: pytest.LogCaptureFixture) -> None:
+    bad, good = User(), User()
+    bad.error = ValueError("no")
+    media_thread.attach(bad)
+    media_thread.attach(good)
+    for _ in range(3):
+        good.ticked.clear()
+        assert await asyncio.to_thread(good.ticked.wait, DEADLINE)
+    assert bad.periods == [bad.periods[0]]
+    assert bad.failed_with is bad.error
+    assert caplog.text.count("failed on the audio clock") == 1
+    media_thread.detach(good)
+
+
+async def test_tasks_on_the_thread_are_cancelled_at_its_end() -> None:
+    user = User()
+    thread = media_thread.attach(user)
+    outcome: list[str] = []
+    begun = threading.Event()
+
+    async def work() -> None:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            outcome.append("cancelled")
+            raise
+
+    future = asyncio.run_coroutine_threadsafe(work(), thread.loop)
+    assert await asyncio.to_thread(begun.wait, DEADLINE)
+    media_thread.detach(user)
+    assert outcome == ["cancelled"]
+    assert future.cancelled()
+
+
+async def test_futures_are_resolved_on_their_own_loops() -> None:
+    user = User()
+    media_thread.attach(user)
+
+    async def wait() -> None:
+        user.futures.append(asyncio.get_running_loop().create_future())
+        await asyncio.wait_for(user.futures[-1], DEADLINE)
+
+    await asyncio.gather(wait(), wait(), asyncio.to_thread(asyncio.run, wait()))
+    media_thread.detach(user)
+
+
+async def test_a_loop_is_called_once_however_many_wait_on_it() -> None:
+    loop = asyncio.get_running_loop()
+    calls: list[Any] = []
+    original = loop.call_soon_threadsafe
+
+    def count(callback: Callable[..., Any], *arguments: Any) -> Any:
+        calls.append(callback)
+        return original(callback, *arguments)
+
+    loop.call_soon_threadsafe = count  # type: ignore[method-assign,assignment]
+    wakeups = Wakeups()
+    futures = [loop.create_future() for _ in range(5)]
+    for future in futures[:4]:
+        wakeups.add(future)
+    wakeups.add(futures[4], ValueError("no"))
+    futures[0].cancel()
+    closed = asyncio.new_event_loop()
+    wakeups.add(closed.create_future())
+    closed.close()
+    wakeups.send()
+    wakeups.send()
+    outcomes = await asyncio.gather(*futures, return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [asyncio.CancelledError, *[type(None)] * 3, ValueError]
+    assert len(calls) == 1
+
+
+PROGRAM = """
+import sys
+from aiolivekit.peer import media_thread
+class User:
+    def _tick(self, periods, wakeups): pass
+user = User()
+media_thread.attach(user)
+print("end")
+"""
+
+
+def test_a_program_that_forgets_to_close_still_ends() -> None:
+    result = subprocess.run(
+        [sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=DEADLINE, check=False
+    )
+    assert (result.returncode, result.stdout, result.stderr) == (0, "end\n", "")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform does not fork")
+def test_a_forked_child_starts_its_own() -> None:
+    program = PROGRAM.replace(
+        'print("end")',
+        """
+import os
+pid = os.fork()
+if pid == 0:
+    assert media_thread.current() is None
+    media_thread.attach(user)
+    media_thread.detach(user)
+    os._exit(7)
+print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+""",
+    )
+    result = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", program], capture_output=True, text=True, timeout=DEADLINE, check=False
+    )
+    assert (result.returncode, result.stdout, result.stderr) == (0, "7\n", "")
