@@ -7,10 +7,13 @@ import gc
 import os
 import threading
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
 import aiolivekit
+from aiolivekit.engine import RtcEngine
+from aiolivekit.options import EngineOptions, SignalOptions
 
 from ..leaks import no_leaks
 from ..suspensions import CancelAt
@@ -18,43 +21,71 @@ from .sdk import DEADLINE
 
 pytestmark = pytest.mark.e2e
 
+T = TypeVar("T")
+
 
 def options(single: bool) -> aiolivekit.RoomOptions:
     return aiolivekit.RoomOptions(single_peer_connection=single, join_retries=0)
 
 
-async def test_cancelled_at_every_await(real_server, token, single: bool) -> None:
-    """The task is cancelled at its n-th await, for every n until it gets through."""
-    access = token("me")
-    # What the process keeps for good (libwebrtc's threads, resolver threads) is there from the first room on.
+@pytest.fixture
+async def warm(real_server, token, single: bool) -> str:
+    """A token; what the process keeps for good (libwebrtc's threads) is there from the first room on."""
+    access: str = token("me")
     room = aiolivekit.Room()
     await room.connect(real_server.url, access, options(single))
     await room.disconnect()
+    return access
+
+
+async def test_cancelled_at_every_await(real_server, warm: str, single: bool) -> None:
+    """The engine's connect is cancelled at its n-th await, for every n until it gets through."""
+    engine_options = EngineOptions(signal=SignalOptions(single_peer_connection=single), join_retries=0)
     async with no_leaks():
         n = 0
         while True:
             n += 1
-            room = aiolivekit.Room()
-            cancelled = CancelAt(room.connect(real_server.url, access, options(single)), n)
+            cancelled = CancelAt(RtcEngine.connect(real_server.url, warm, engine_options), n)
             try:
                 async with asyncio.timeout(DEADLINE):
-                    await asyncio.create_task(run(cancelled))
+                    engine, _, _ = await asyncio.create_task(run(cancelled))
             except asyncio.CancelledError:
-                assert not room.isconnected()
                 continue
             # It got through with fewer awaits than n.
             assert cancelled.suspensions < n
-            await room.disconnect()
+            await engine.close()
             break
-        assert n > 5
-    # And the room object can be used again.
-    await room.connect(real_server.url, access, options(single))
-    assert room.isconnected()
-    await room.disconnect()
+        assert n > 3
 
 
-async def run(cancelled: CancelAt[None]) -> None:
-    await cancelled
+async def test_a_room_cancelled_at_any_time(real_server, warm: str, single: bool) -> None:
+    """The room's connect is cancelled after more and more turns of the loop until it gets through."""
+    async with no_leaks():
+        turns = 0
+        while True:
+            room = aiolivekit.Room()
+            task = asyncio.create_task(room.connect(real_server.url, warm, options(single)))
+            for _ in range(turns):
+                if task.done():
+                    break
+                await asyncio.sleep(0)
+            if task.done():
+                await task
+                await room.disconnect()
+                break
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            assert not room.isconnected()
+            turns += 1 + turns // 5
+        # The same object can be used again.
+        await room.connect(real_server.url, warm, options(single))
+        assert room.isconnected()
+        await room.disconnect()
+
+
+async def run(cancelled: CancelAt[T]) -> T:
+    return await cancelled
 
 
 def resident_kib() -> int:

@@ -91,11 +91,12 @@ async def test_an_exception_nobody_saw() -> None:
     async def fail() -> None:
         raise RuntimeError("unseen")
 
+    async def drop() -> None:
+        await asyncio.wait([asyncio.create_task(fail())])
+
     with pytest.raises(AssertionError, match="unseen"):
         async with no_leaks():
-            task = asyncio.create_task(fail())
-            await asyncio.wait([task])
-            del task
+            await drop()
 
 
 async def test_the_bodys_own_failure_comes_through() -> None:

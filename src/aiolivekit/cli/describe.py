@@ -112,7 +112,7 @@ def _track_fields(publication: TrackPublication, participant: Participant | None
 
 
 def _track_words(publication: TrackPublication) -> str:
-    details = [publication.mime_type.partition("/")[2]] if publication.mime_type else []
+    details = [printable(publication.mime_type.partition("/")[2])] if publication.mime_type else []
     if publication.width:
         details.append(f"{publication.width}x{publication.height}")
     return f"{track_of(publication)} ({', '.join(details)})" if details else track_of(publication)

@@ -17,7 +17,7 @@ from .output import UsageProblem, fail, print_json
 __all__ = ["parse_duration", "token"]
 
 _UNITS = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
-_DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s?)?")
+_DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s?)?", re.ASCII)
 _SOURCES = ("camera", "microphone", "screen_share", "screen_share_audio")
 _KINDS = ("standard", "agent", "sip", "ingress", "egress")
 

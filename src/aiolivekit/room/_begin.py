@@ -8,18 +8,20 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Coroutine
+from contextvars import Context
 from typing import Any
 
 __all__ = ["begin"]
 
 if sys.version_info >= (3, 12):
 
-    def begin(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, Any], name: str) -> asyncio.Task[Any]:
+    def begin(
+        loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, Any], name: str, context: Context
+    ) -> asyncio.Task[Any]:
         """Return a task that has gone as far as its first wait, perhaps to its end. `loop` must be running."""
-        return asyncio.Task(coroutine, loop=loop, name=name, eager_start=True)
+        return asyncio.Task(coroutine, loop=loop, name=name, context=context, eager_start=True)
 
 else:
-    import contextvars
     from asyncio.tasks import _enter_task, _leave_task
     from collections.abc import Coroutine as CoroutineABC
 
@@ -69,10 +71,11 @@ else:
         def __await__(self) -> Any:
             raise TypeError("only its task runs it")
 
-    def begin(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, Any], name: str) -> asyncio.Task[Any]:
+    def begin(
+        loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, Any], name: str, context: Context
+    ) -> asyncio.Task[Any]:
         """Return a task that has gone as far as its first wait, perhaps to its end. `loop` must be running."""
         begun = _Begun(coroutine)
-        context = contextvars.copy_context()
         task: asyncio.Task[Any] = loop.create_task(begun, name=name, context=context)
         # asyncio.timeout() and the like ask for the current task, in the first step too.
         outer = asyncio.current_task(loop)

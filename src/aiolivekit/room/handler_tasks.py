@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
+from contextvars import ContextVar, copy_context
 from dataclasses import dataclass
 from time import monotonic
 from typing import Any
@@ -35,6 +36,10 @@ class _Running:
     reported: bool = False
 
 
+_handler: ContextVar[_Running | None] = ContextVar("aiolivekit_handler", default=None)
+"""The handler on whose behalf code runs, in tasks that it starts as well."""
+
+
 class HandlerTasks:
     """Starts coroutine handlers, keeps them, and reports those that fail or take long.
 
@@ -49,7 +54,7 @@ class HandlerTasks:
         self.slow = SLOW_HANDLER
         self.on_error: ErrorHook | None = None
         self._running: dict[asyncio.Task[Any], _Running] = {}
-        self._ending: set[asyncio.Task[Any]] = set()
+        self._ending: set[_Running] = set()
         self._slow_timer: asyncio.TimerHandle | None = None
         self._end_timer: asyncio.TimerHandle | None = None
 
@@ -62,7 +67,9 @@ class HandlerTasks:
             self.failed(event, callback, error)
             return
         running = _Running(event, callback, monotonic())
-        task = begin(loop, coroutine, f"aiolivekit handler of {event}")
+        context = copy_context()
+        context.run(_handler.set, running)
+        task = begin(loop, coroutine, f"aiolivekit handler of {event}", context)
         self._running[task] = running
         if task.done():
             self._done(task)
@@ -128,39 +135,41 @@ class HandlerTasks:
         Args:
             grace: Seconds.
         """
-        current = asyncio.current_task()
-        assert current is not None
-        excused = self._ending if current in self._running else frozenset[asyncio.Task[Any]]()
-        self._ending.add(current)
+        handler = _handler.get()
+        if handler not in self._running.values():
+            handler = None
+        excused = self._ending if handler is not None else frozenset[_Running]()
+        if handler is not None:
+            self._ending.add(handler)
         try:
-            await self._wait(grace, lambda task: task not in excused)
+            await self._wait(grace, lambda running: running not in excused)
             if self._cancel_rest():
-                await self._wait(grace, lambda task: task not in excused and not self._is_last(task))
+                await self._wait(grace, lambda running: running not in excused and running.event != _LAST_EVENT)
         finally:
-            self._ending.discard(current)
+            if handler is not None:
+                self._ending.discard(handler)
 
-    async def _wait(self, limit: float, counts: Callable[[asyncio.Task[Any]], bool]) -> None:
+    async def _wait(self, limit: float, counts: Callable[[_Running], bool]) -> None:
         deadline = monotonic() + limit
-        while waiting := [task for task in self._running if counts(task) and not task.done()]:
+        while waiting := [task for task, running in self._running.items() if counts(running) and not task.done()]:
             left = deadline - monotonic()
             if left <= 0:
                 return
             await asyncio.wait(waiting, timeout=left, return_when=asyncio.FIRST_COMPLETED)
 
-    def _is_last(self, task: asyncio.Task[Any]) -> bool:
-        return self._running[task].event == _LAST_EVENT
-
     def _cancel_rest(self) -> list[asyncio.Task[Any]]:
         self._end_timer = None
-        rest = [task for task in self._running if task not in self._ending and not self._is_last(task)]
-        for task in rest:
-            running = self._running[task]
+        rest: list[asyncio.Task[Any]] = []
+        for task, running in self._running.items():
+            if running in self._ending or running.event == _LAST_EVENT:
+                continue
             _logger.warning(
                 "the handler %s of %s did not end with the room and was cancelled",
                 _name(running.callback),
                 running.event,
             )
             task.cancel()
+            rest.append(task)
         return rest
 
 

@@ -16,8 +16,9 @@ from ..engine.engine import RtcEngine
 from ..engine.events import EngineEvents
 from ..enums import ConnectionState, DisconnectReason, SimulateScenarioKind
 from ..errors import ClosedError, ConnectError, NotConnectedError
-from ..options import EngineOptions, RoomOptions, RtcConfiguration, SignalOptions
+from ..options import RoomOptions
 from .emitter import EventEmitter
+from .engine_options import engine_options_of
 from .event_names import EventTypes
 from .event_stream import EventStream
 from .events import RoomEvent
@@ -53,7 +54,7 @@ class Room(EventEmitter[EventTypes]):
     def __init__(self, loop: asyncio.AbstractEventLoop | None = None) -> None:
         super().__init__()
         self._loop = loop
-        self._connecting: asyncio.Task[tuple[RtcEngine, rtc.JoinResponse, EngineEvents]] | None = None
+        self._connecting: asyncio.Task[Visit] | None = None
         self._visit: Visit | None = None
         self._info = models.Room()
         self._token: str | None = None
@@ -96,39 +97,45 @@ class Room(EventEmitter[EventTypes]):
         self._token = token
         self._info = models.Room()
         self._queue_size = options.event_queue_size
-        engine_options = _engine_options(options)
-        self._tasks.slow = engine_options.slow_handler
-        try:
-            engine, join, engine_events = await self._join(loop, url, token, engine_options)
-        except BaseException as error:
-            self._fail_waiters("the room could not be connected" if isinstance(error, Exception) else "cancelled")
-            raise
-        self._enter(engine, join, engine_events, auto_subscribe=options.auto_subscribe)
-
-    async def _join(
-        self, loop: asyncio.AbstractEventLoop, url: str, token: str, options: EngineOptions
-    ) -> tuple[RtcEngine, rtc.JoinResponse, EngineEvents]:
         # A task of its own, so that `disconnect` can end it.
-        task = loop.create_task(RtcEngine.connect(url, token, options), name="aiolivekit connect")
-        self._connecting = task
+        joining = loop.create_task(self._join(url, token, options), name="aiolivekit connect")
+        self._connecting = joining
         try:
-            return await task
+            visit = await joining
         except asyncio.CancelledError:
-            if task.done() and not task.cancelled() and task.exception() is None:
-                # We were cancelled in the very step in which it succeeded.
-                await finish_despite_cancel(task.result()[0].close())
-            if self._connecting is None:
-                raise ClosedError("the room was disconnected while it was connecting") from None
+            await self._clear_up(joining)
+            raise
+        except Exception:
+            self._fail_waiters("the room could not be connected")
             raise
         finally:
-            self._connecting = None
+            if self._connecting is joining:
+                self._connecting = None
+        if visit.engine.closed:
+            raise ClosedError("the room was disconnected while it was connecting")
+        visit.start_soon()
+
+    async def _join(self, url: str, token: str, options: RoomOptions) -> Visit:
+        engine_options = engine_options_of(options)
+        self._tasks.slow = engine_options.slow_handler
+        engine, join, engine_events = await RtcEngine.connect(url, token, engine_options)
+        return self._enter(engine, join, engine_events, auto_subscribe=options.auto_subscribe)
 
     def _enter(
         self, engine: RtcEngine, join: rtc.JoinResponse, engine_events: EngineEvents, *, auto_subscribe: bool
-    ) -> None:
+    ) -> Visit:
         self._set_info(join.room)
-        self._visit = Visit(self, engine, join, auto_subscribe=auto_subscribe)
-        self._visit.start_soon(engine_events)
+        self._visit = Visit(self, engine, join, engine_events, auto_subscribe=auto_subscribe)
+        return self._visit
+
+    async def _clear_up(self, joining: asyncio.Task[Visit]) -> None:
+        """We were cancelled while joining, or `disconnect` cancelled the joining, or all at once."""
+        self._fail_waiters("the room was not connected")
+        if not joining.cancelled() and joining.exception() is None:
+            await finish_despite_cancel(self.disconnect())
+        current = asyncio.current_task()
+        if self._connecting is not joining and current is not None and not current.cancelling():
+            raise ClosedError("the room was disconnected while it was connecting") from None
 
     async def disconnect(self, *, reason: DisconnectReason | int = DisconnectReason.CLIENT_INITIATED) -> None:
         """Leave the room, or give up connecting to it. Twice is once.
@@ -388,20 +395,3 @@ class Room(EventEmitter[EventTypes]):
             if stream is not None:
                 stream.end()
         self._tasks.end_soon()
-
-
-def _engine_options(options: RoomOptions) -> EngineOptions:
-    signal = SignalOptions(
-        auto_subscribe=options.auto_subscribe,
-        single_peer_connection=options.single_peer_connection is not False,
-        proxy=options.proxy,
-        ssl_context=options.ssl_context,
-        session=options.http_session,
-    )
-    if options.connect_timeout is not None:
-        signal.connect_timeout = options.connect_timeout
-    return EngineOptions(
-        rtc_config=options.rtc_config or RtcConfiguration(),
-        signal=signal,
-        join_retries=options.join_retries,
-    )

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from livekit.protocol import models, rtc
 
-from ..engine import events as engine_events
+from ..engine import events as from_engine
 from ..enums import ConnectionState, DisconnectReason
-from ..session import events as session_events
+from ..session import events as from_session
 from . import events
 from .emitter import EventEmitter
 from .members import Members
@@ -22,6 +22,7 @@ from .packets import DataPacket, SipDTMF, segments_of
 
 if TYPE_CHECKING:
     from ..engine.engine import RtcEngine
+    from ..engine.events import EngineEvents
     from .room import Room
 
 __all__ = ["Visit"]
@@ -41,10 +42,19 @@ class Visit:
         room: Whose visit it is.
         engine: The engine, joined.
         join: What the server said.
+        engine_events: The engine's events, not taken by anybody yet.
         auto_subscribe: Whether tracks are subscribed without being asked for.
     """
 
-    def __init__(self, room: Room, engine: RtcEngine, join: rtc.JoinResponse, *, auto_subscribe: bool) -> None:
+    def __init__(
+        self,
+        room: Room,
+        engine: RtcEngine,
+        join: rtc.JoinResponse,
+        engine_events: EngineEvents,
+        *,
+        auto_subscribe: bool,
+    ) -> None:
         self._room = room
         self.engine = engine
         self.unused: Counter[str] = Counter()
@@ -55,53 +65,51 @@ class Visit:
         )
         self.members.load(join.other_participants)
         self._remote = self.members.remote
-        self._starting: tuple[engine_events.EngineEvents, asyncio.Handle] | None = None
+        self._engine_events: EngineEvents | None = engine_events
         members = self.members
         self._table: dict[type, Callable[[Any], None]] = {
-            session_events.ParticipantUpdate: lambda e: members.update(e.updates),
-            session_events.MediaTrackAdded: lambda e: members.media_added(e.media, e.participant_sid, e.track_sid),
-            session_events.MediaTrackRemoved: lambda e: members.media_removed(e.track_sid),
-            session_events.DataReceived: self._data_received,
-            session_events.TranscriptionReceived: self._transcription_received,
-            session_events.SipDtmfReceived: self._sip_dtmf_received,
-            session_events.SpeakersChanged: lambda e: members.speakers_changed(e.speakers),
-            session_events.ConnectionQualityUpdate: self._quality_update,
-            session_events.RoomUpdate: lambda e: self._room_update(e.room),
-            session_events.RoomMoved: self._moved,
-            session_events.LocalTrackSubscribed: lambda e: members.local._tracks.subscribed(e.track_sid),
-            session_events.LocalTrackUnpublished: lambda e: members.local._tracks.ended(e.track_sid),
-            session_events.TrackMuted: lambda e: members.local._tracks.muted(e.sid, e.muted),
-            session_events.RefreshToken: lambda e: self._token_refreshed(e.token),
-            session_events.StreamStateUpdate: self._stream_states,
-            session_events.SubscriptionPermissionUpdate: self._permission_update,
-            session_events.SubscriptionResponse: self._subscription_response,
-            engine_events.Resuming: self._reconnecting,
-            engine_events.Restarting: self._reconnecting,
-            engine_events.SignalResumed: lambda e: e.acknowledge(),
-            engine_events.SignalRestarted: self._signal_restarted,
-            engine_events.Resumed: self._reconnected,
-            engine_events.Restarted: self._reconnected,
-            engine_events.Disconnected: lambda e: self._disconnected(e.reason),
+            from_session.ParticipantUpdate: lambda e: members.update(e.updates),
+            from_session.MediaTrackAdded: lambda e: members.media_added(e.media, e.participant_sid, e.track_sid),
+            from_session.MediaTrackRemoved: lambda e: members.media_removed(e.track_sid),
+            from_session.DataReceived: self._data_received,
+            from_session.TranscriptionReceived: self._transcription_received,
+            from_session.SipDtmfReceived: self._sip_dtmf_received,
+            from_session.SpeakersChanged: lambda e: members.speakers_changed(e.speakers),
+            from_session.ConnectionQualityUpdate: self._quality_update,
+            from_session.RoomUpdate: lambda e: self._room_update(e.room),
+            from_session.RoomMoved: self._moved,
+            from_session.LocalTrackSubscribed: lambda e: members.local._tracks.subscribed(e.track_sid),
+            from_session.LocalTrackUnpublished: lambda e: members.local._tracks.ended(e.track_sid),
+            from_session.TrackMuted: lambda e: members.local._tracks.muted(e.sid, e.muted),
+            from_session.RefreshToken: lambda e: self._token_refreshed(e.token),
+            from_session.StreamStateUpdate: self._stream_states,
+            from_session.SubscriptionPermissionUpdate: self._permission_update,
+            from_session.SubscriptionResponse: self._subscription_response,
+            from_engine.Resuming: self._reconnecting,
+            from_engine.Restarting: self._reconnecting,
+            from_engine.SignalResumed: lambda e: e.acknowledge(),
+            from_engine.SignalRestarted: self._signal_restarted,
+            from_engine.Resumed: self._reconnected,
+            from_engine.Restarted: self._reconnected,
+            from_engine.Disconnected: lambda e: self._disconnected(e.reason),
         }
 
     # -- beginning ----------------------------------------------------------------------------------
 
-    def start_soon(self, events: engine_events.EngineEvents) -> None:
+    def start_soon(self) -> None:
         """Begin to take events once the caller of `connect` has had its turn, in which it may register handlers."""
-        self._starting = (events, asyncio.get_running_loop().call_soon(self.start))
+        asyncio.get_running_loop().call_soon(self.start)
 
     def start(self) -> None:
         """Begin to take events, if that has not happened yet."""
-        if self._starting is None:
+        engine_events, self._engine_events = self._engine_events, None
+        if engine_events is None:
             return
-        engine_events, handle = self._starting
-        handle.cancel()
-        self._starting = None
         self.announce(events.ConnectionStateChanged(self.state))
         self.announce(events.Connected())
         engine_events.attach(self.sink)
 
-    def sink(self, event: engine_events.EngineEvent) -> None:
+    def sink(self, event: from_engine.EngineEvent) -> None:
         """Take an event of the engine; never raises."""
         handler = self._table.get(type(event))
         if handler is None:
@@ -124,7 +132,7 @@ class Visit:
 
     # -- data ---------------------------------------------------------------------------------------
 
-    def _data_received(self, event: session_events.DataReceived) -> None:
+    def _data_received(self, event: from_session.DataReceived) -> None:
         # The hot path: nothing is made that nobody asked for.
         room = self._room
         participant = self._remote.get(event.participant_identity)
@@ -143,11 +151,11 @@ class Visit:
         if room._streams:
             room._push(events.DataReceived(packet))
 
-    def _sip_dtmf_received(self, event: session_events.SipDtmfReceived) -> None:
+    def _sip_dtmf_received(self, event: from_session.SipDtmfReceived) -> None:
         participant = self.members.sender(event.participant_identity, "")
         self.announce(events.SipDtmfReceived(SipDTMF(event.code, event.digit, participant)), participant)
 
-    def _transcription_received(self, event: session_events.TranscriptionReceived) -> None:
+    def _transcription_received(self, event: from_session.TranscriptionReceived) -> None:
         participant = self.members.by_identity(event.participant_identity)
         publication = None if participant is None else participant.track_publications.get(event.track_sid)
         segments = segments_of(event.segments)
@@ -155,18 +163,18 @@ class Visit:
 
     # -- participants and tracks --------------------------------------------------------------------
 
-    def _quality_update(self, event: session_events.ConnectionQualityUpdate) -> None:
+    def _quality_update(self, event: from_session.ConnectionQualityUpdate) -> None:
         for update in event.updates:
             self.members.quality_changed(update.participant_sid, update.quality)
 
-    def _stream_states(self, event: session_events.StreamStateUpdate) -> None:
+    def _stream_states(self, event: from_session.StreamStateUpdate) -> None:
         for each in event.states:
             self.members.stream_state_changed(each.track_sid, each.state)
 
-    def _permission_update(self, event: session_events.SubscriptionPermissionUpdate) -> None:
+    def _permission_update(self, event: from_session.SubscriptionPermissionUpdate) -> None:
         self.members.subscription_allowed(event.track_sid, event.allowed)
 
-    def _subscription_response(self, event: session_events.SubscriptionResponse) -> None:
+    def _subscription_response(self, event: from_session.SubscriptionResponse) -> None:
         self.members.subscription_failed(event.track_sid, _SUBSCRIPTION_ERRORS.get(event.error, "for no stated reason"))
 
     # -- the room -----------------------------------------------------------------------------------
@@ -178,7 +186,7 @@ class Visit:
             self.announce(events.RoomMetadataChanged(old, info.metadata))
         self.announce(events.RoomUpdated())
 
-    def _moved(self, event: session_events.RoomMoved) -> None:
+    def _moved(self, event: from_session.RoomMoved) -> None:
         moved = event.moved
         self.members.depart()
         self._room._set_info(moved.room)
@@ -201,14 +209,14 @@ class Visit:
         self.announce(events.ConnectionStateChanged(state))
         return True
 
-    def _reconnecting(self, event: engine_events.Resuming | engine_events.Restarting) -> None:
+    def _reconnecting(self, event: from_engine.Resuming | from_engine.Restarting) -> None:
         try:
             if self._set_state(ConnectionState.CONN_RECONNECTING):
                 self.announce(events.Reconnecting())
         finally:
             event.acknowledge()
 
-    def _signal_restarted(self, event: engine_events.SignalRestarted) -> None:
+    def _signal_restarted(self, event: from_engine.SignalRestarted) -> None:
         try:
             join = event.join_response
             self.members.media_cleared()
@@ -218,7 +226,7 @@ class Visit:
         finally:
             event.acknowledge()
 
-    def _reconnected(self, event: engine_events.Resumed | engine_events.Restarted) -> None:
+    def _reconnected(self, event: from_engine.Resumed | from_engine.Restarted) -> None:
         try:
             if self._set_state(ConnectionState.CONN_CONNECTED):
                 self.announce(events.Reconnected())

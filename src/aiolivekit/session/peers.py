@@ -31,8 +31,6 @@ __all__ = ["SessionPeers", "SessionStats"]
 
 _logger = logging.getLogger("aiolivekit.session")
 
-_PREALLOCATED_SECTIONS = 3
-"""Audio and video sections a single peer connection offers to receive in before it knows what there is."""
 _MAX_SECTIONS = 256
 """More sections than any server asks for at once; a larger number is a mistake or an attack."""
 _RESUME = rtc.LeaveRequest.Action.RESUME
@@ -91,11 +89,7 @@ class SessionPeers:
 
     async def prepare_single(self) -> str:
         """Make the one peer connection and return its first offer, which travels inside the join request."""
-        publisher = self._new_publisher()
-        for kind in ("audio", "video"):
-            for _ in range(_PREALLOCATED_SECTIONS):
-                publisher.receive(kind)
-        return await publisher.create_offer()
+        return await self._new_publisher().create_offer()
 
     def forget_single(self) -> None:
         """Let go of what `prepare_single` made: the server is an older one and wants two peer connections."""
@@ -104,12 +98,13 @@ class SessionPeers:
             self._publisher = None
         self._channels.forget()
 
-    def set_up(self, join: rtc.JoinResponse, offer: str | None) -> None:
+    def set_up(self, join: rtc.JoinResponse, offer: str | None, *, auto_subscribe: bool) -> None:
         """Bring the peer connections up by what the join response says.
 
         Args:
             join: The server's word.
             offer: The offer that went out inside the join request, with a single peer connection.
+            auto_subscribe: Whether the server will send us every track there is.
         """
         servers = self._ice_servers(join.ice_servers)
         relay_only = (
@@ -130,6 +125,8 @@ class SessionPeers:
         if offer is not None:
             self._publisher_wanted = True
             self._negotiator.adopt(offer)
+            if auto_subscribe:
+                self._receive_what_is_there(publisher, join)
             return
         subscriber = PeerConnection("subscriber", self)
         subscriber.configure(servers, relay_only=relay_only)
@@ -138,6 +135,19 @@ class SessionPeers:
         self._publisher_wanted = not join.subscriber_primary
         if join.fast_publish or not join.subscriber_primary:
             self._negotiator.request()
+
+    def _receive_what_is_there(self, publisher: PeerConnection, join: rtc.JoinResponse) -> None:
+        """Offer a section for each track that others publish already, before the server asks for them.
+
+        The first offer has none: a room that only carries data should not pay for media it does not receive. But
+        the server takes its time to ask, so what the join response shows is offered right behind the first answer.
+        """
+        kinds = [track.type for participant in join.other_participants for track in participant.tracks]
+        requirement = rtc.MediaSectionsRequirement(
+            num_audios=kinds.count(models.TrackType.AUDIO), num_videos=kinds.count(models.TrackType.VIDEO)
+        )
+        if requirement.num_audios or requirement.num_videos:
+            self.require_sections(requirement)
 
     def _new_publisher(self) -> PeerConnection:
         publisher = PeerConnection("publisher", self)

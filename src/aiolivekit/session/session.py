@@ -127,7 +127,7 @@ class RtcSession:
             self._peers.forget_single()
             offer = None
         self._connected = asyncio.get_running_loop().create_future()
-        self._peers.set_up(join, offer)
+        self._peers.set_up(join, offer, auto_subscribe=self._options.signal.auto_subscribe)
         signal.start()
         return join
 

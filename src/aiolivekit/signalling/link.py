@@ -95,7 +95,9 @@ class WebSocketLink:
 
     def abort(self) -> None:
         """Close the socket now and drop what was not sent."""
-        if isinstance(self._transport, asyncio.WriteTransport):
-            self._transport.abort()
+        # By name: uvloop's transports are no subclass of asyncio's.
+        abort = getattr(self._transport, "abort", None)
+        if abort is not None:
+            abort()
         # Gives the connection's place in the session back, which aiohttp forgets when the other side breaks it.
         self._response.close()

@@ -119,6 +119,29 @@ async def test_one_source_is_heard_over_two_connections(connect: Connect) -> Non
     await source.aclose()
 
 
+async def test_closing_the_connection_ends_the_stream_unless_it_was_rebound() -> None:
+    source = AudioSource(48_000, 1)
+    connections: list[webrtc.RTCPeerConnection] = []
+    (track,) = await connect_peers([source._local.media_track.clone()], connections)
+    (next_track,) = await connect_peers([source._local.media_track.clone()], connections)
+    kept, ended = AudioStream(track), AudioStream(track)
+    for stream in (kept, ended):
+        await read_samples(stream, 0.05)
+    kept._rebind(None)
+    connections[1].close()
+
+    async def read_to_the_end() -> int:
+        return len([event async for event in ended])
+
+    await asyncio.wait_for(read_to_the_end(), DEADLINE)
+    kept._rebind(next_track._media_track)
+    await read_samples(kept, 0.05)
+    await kept.aclose()
+    await source.aclose()
+    for connection in connections:
+        connection.close()
+
+
 class Listener:
     """Receives on a thread and a loop of its own, so that a blocked test does not keep it from hearing."""
 

@@ -176,6 +176,24 @@ async def test_tasks_on_the_thread_are_cancelled_at_its_end() -> None:
     assert future.cancelled()
 
 
+async def test_computing_threads_give_way_sooner_while_it_lives() -> None:
+    usual = sys.getswitchinterval()
+    user = User()
+    media_thread.attach(user)
+    assert await asyncio.to_thread(user.ticked.wait, DEADLINE)
+    assert sys.getswitchinterval() == pytest.approx(0.001)
+    media_thread.detach(user)
+    assert sys.getswitchinterval() == usual
+    media_thread.attach(user)
+    sys.setswitchinterval(0.003)
+    user.ticked.clear()
+    assert await asyncio.to_thread(user.ticked.wait, DEADLINE)
+    sys.setswitchinterval(0.003)
+    media_thread.detach(user)
+    assert sys.getswitchinterval() == pytest.approx(0.003)
+    sys.setswitchinterval(usual)
+
+
 async def test_futures_are_resolved_on_their_own_loops() -> None:
     user = User()
     media_thread.attach(user)
@@ -241,8 +259,10 @@ import os
 pid = os.fork()
 if pid == 0:
     assert media_thread.current() is None
+    assert sys.getswitchinterval() == 0.005
     media_thread.attach(user)
     media_thread.detach(user)
+    assert sys.getswitchinterval() == 0.005
     os._exit(7)
 print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 """,

@@ -210,7 +210,7 @@ class Stage:
             self._watch(name)
         self.room._enter(
             self.engine.as_engine(), join(*others, **room), self.engine.events, auto_subscribe=auto_subscribe
-        )
+        ).start_soon()
 
     def _watch(self, name: str) -> None:
         self.room.on(cast(EventTypes, name), lambda *args: self.log.append((name, *args)))

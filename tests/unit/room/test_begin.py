@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+from collections.abc import Coroutine
+from typing import Any
 
 import pytest
 
-from aiolivekit.room._begin import begin
+from aiolivekit.room import _begin
+
+
+def begin(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, Any], name: str) -> asyncio.Task[Any]:
+    return _begin.begin(loop, coroutine, name, contextvars.copy_context())
 
 
 async def test_the_first_step_is_taken_at_once() -> None:

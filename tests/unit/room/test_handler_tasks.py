@@ -82,6 +82,19 @@ async def test_a_handler_may_finish_itself(emitter: EventEmitter[str]) -> None:
         await done.wait()
 
 
+async def test_a_handler_may_finish_itself_in_a_task_of_its_own(emitter: EventEmitter[str]) -> None:
+    done = asyncio.Event()
+
+    async def handler() -> None:
+        await asyncio.wait_for(emitter._tasks.finish(1e9), 5)
+        done.set()
+
+    emitter.on("event", handler)
+    emitter.emit("event")
+    async with asyncio.timeout(5):
+        await done.wait()
+
+
 async def test_two_handlers_may_finish_at_once(emitter: EventEmitter[str]) -> None:
     done: list[str] = []
 

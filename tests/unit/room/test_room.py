@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import contextvars
 import datetime as dt
+from collections.abc import Coroutine
 from typing import Any
 
 import pytest
@@ -21,6 +24,7 @@ from aiolivekit.engine.events import (
 from aiolivekit.enums import ConnectionState, DisconnectReason, IceTransportType, SimulateScenarioKind
 from aiolivekit.errors import ClosedError, ConnectError, NotConnectedError, UnreachableError
 from aiolivekit.options import RoomOptions, RtcConfiguration
+from aiolivekit.room._begin import begin
 from aiolivekit.room.room import Room
 from aiolivekit.session.events import ConnectionQualityUpdate, RefreshToken, RoomMoved, RoomUpdate
 
@@ -29,6 +33,10 @@ from .fakes import Connector, Stage, info, join, track
 CONNECTED, RECONNECTING = ConnectionState.CONN_CONNECTED, ConnectionState.CONN_RECONNECTING
 DISCONNECTED = ConnectionState.CONN_DISCONNECTED
 CLIENT_INITIATED = DisconnectReason.CLIENT_INITIATED
+
+
+def begin_now(coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    return begin(asyncio.get_running_loop(), coroutine, "", contextvars.copy_context())
 
 
 # -- connecting -----------------------------------------------------------------------------------------
@@ -180,6 +188,18 @@ async def test_cancelling_connect_in_the_step_in_which_it_succeeds(connector: Co
     connector.on_success = task.cancel
     with pytest.raises(asyncio.CancelledError):
         await task
+    assert connector.engine.closed
+    assert not room.isconnected()
+
+
+async def test_disconnect_in_the_step_in_which_connect_succeeds(connector: Connector) -> None:
+    room = Room()
+    connecting = asyncio.create_task(room.connect("ws://server", "token"))
+    disconnecting: list[asyncio.Task[None]] = []
+    connector.on_success = lambda: disconnecting.append(begin_now(room.disconnect()))
+    with contextlib.suppress(ClosedError):
+        await connecting
+    await disconnecting[0]
     assert connector.engine.closed
     assert not room.isconnected()
 
