@@ -122,6 +122,11 @@ class ServerFullError(ConnectError):
 class ServerRefusedError(ConnectError):
     """The server answered with another error than the named ones."""
 
+    @property
+    def retryable(self) -> bool:
+        """False when the status says that the request itself is wrong."""
+        return self.status not in (400, 404, 414, 431)
+
 
 class UnreachableError(ConnectError):
     """No server answers there: name not found, refused, network unreachable."""

@@ -11,7 +11,7 @@ import pytest
 
 from .cli_process import environment
 from .conftest import OURS
-from .sdk import DEADLINE, until
+from .sdk import DEADLINE
 
 pytestmark = pytest.mark.e2e
 
@@ -54,23 +54,22 @@ async def test_the_example_runs_as_printed(real_server, token, room_name, tmp_pa
         assert packet.participant.identity == "reader"
         assert packet.data.decode().startswith("Hello")
         await bob.local_participant.publish_data("hello, reader")
-        assert process.stdout is not None
-        printed: list[str] = []
-
-        async def read() -> None:
-            assert process.stdout is not None
-            async for line in process.stdout:
-                printed.append(line.decode())
-
-        reading = asyncio.create_task(read())
-        await until(lambda: any("hello, reader" in line for line in printed), "the example prints what it hears")
+        await _line_with(process, "hello, reader")
         await asyncio.to_thread(real_server.api, "RoomService/DeleteRoom", {"room": room_name})
+        await _line_with(process, "ROOM_DELETED")
         async with asyncio.timeout(DEADLINE):
-            await reading
             assert await process.wait() == 0
-        assert "ROOM_DELETED" in printed[-1]
     finally:
         await bob.disconnect()
         if process.returncode is None:
             process.kill()
         await process.wait()
+
+
+async def _line_with(process: asyncio.subprocess.Process, words: str) -> None:
+    assert process.stdout is not None
+    async with asyncio.timeout(DEADLINE):
+        while line := await process.stdout.readline():
+            if words in line.decode():
+                return
+    raise AssertionError(f"the example ended before it printed {words!r}")
