@@ -340,7 +340,7 @@ async def test_a_made_token_is_one_the_server_takes(real_server, room_name) -> N
 CHECKS = [
     ("room", 1),
     ("text", 3),
-    ("tone", 3),
+    ("tone", 4),
     ("picture", 4),
 ]
 
@@ -376,7 +376,7 @@ async def test_demo(real_server, peer_mode, tmp_path: Path) -> None:
     assert sizes["picture.png"] == (1240, 520)
     assert f"{sizes['frame.png'][0]}x{sizes['frame.png'][1]}" in result["numbers"]["frame size"]
     with wave.open(str(tmp_path / "tone.wav")) as sound:
-        assert sound.getnframes() / sound.getframerate() == pytest.approx(2.1, abs=0.05)
+    XX
 
 
 async def test_demo_starts_a_server_by_itself(server_binary: Path, tmp_path: Path) -> None:
@@ -384,7 +384,7 @@ async def test_demo_starts_a_server_by_itself(server_binary: Path, tmp_path: Pat
     status, out, errors = await run("demo", "--output", str(tmp_path / "new" / "place"), more=more, timeout=60)
     assert status == 0, out + errors
     assert "LiveKit server 1.13.5 on loopback, one peer connection" in out
-    assert "All 11 checks passed" in out
+    assert "All 12 checks passed" in out
     assert errors.splitlines()[0] == "starting LiveKit server 1.13.5 on this machine …"
     assert names_in(tmp_path / "new" / "place") == FILES
 

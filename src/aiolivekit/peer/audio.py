@@ -7,6 +7,7 @@ from typing import TypeAlias
 
 import webrtc
 
+from . import runtime
 from .track_reader import MediaSink, TrackReader
 
 __all__ = ["MAX_SAMPLE_RATE", "MIN_SAMPLE_RATE", "AudioChunk", "AudioReader", "LocalAudio"]
@@ -35,6 +36,7 @@ class LocalAudio:
     write: Callable[[bytes, int, int, int], None]
 
     def __init__(self) -> None:
+        runtime.check()
         self._generator = webrtc.MediaStreamTrackGenerator("audio")
         # Past the W3C stream, which costs more than ten times the write itself.
         self.write = self._generator._generator.writeAudio

@@ -15,6 +15,7 @@ from typing import Generic, Protocol, TypeVar, cast
 import webrtc
 
 from ..errors import MediaError
+from . import runtime
 
 __all__ = ["MediaSink", "TrackReader"]
 
@@ -65,6 +66,7 @@ class TrackReader(Generic[ItemT]):
     def __init__(
         self, media_track: webrtc.MediaStreamTrack, sink: MediaSink[ItemT], *, kind: str, queue_size: int
     ) -> None:
+        runtime.check()
         if media_track.kind != kind:
             raise MediaError(f"a reader of {kind} was given a track of {media_track.kind}")
         self._sink = weakref.ref(sink)

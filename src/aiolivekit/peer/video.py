@@ -9,6 +9,7 @@ import wrtc  # type: ignore[import-not-found,unused-ignore]
 
 from ..enums import VideoBufferType
 from ..errors import MediaError
+from . import runtime
 from .pixels import (
     RGB_TYPES,
     Plane,
@@ -165,6 +166,7 @@ class LocalVideo:
     __slots__ = ("_generator", "_native", "_track")
 
     def __init__(self, *, is_screencast: bool = False) -> None:
+        runtime.check()
         self._generator = webrtc.VideoTrackGenerator()
         self._native = self._generator._native
         # The native track has no other strong wrapper, and senders compare wrappers.

@@ -25,6 +25,7 @@ from ..enums import (
 from .emitter import EventEmitter
 from .event_names import ParticipantEventTypes
 from .handler_tasks import HandlerTasks
+from .moment import moment
 from .track_publication import RemoteTrackPublication, TrackPublication
 
 __all__ = ["Participant", "ParticipantPermission", "RemoteParticipant"]
@@ -144,7 +145,7 @@ class Participant(ABC, EventEmitter[ParticipantEventTypes]):
     def joined_at(self) -> dt.datetime | None:
         """When it joined, or `None` if it is not known yet."""
         milliseconds = self._info.joined_at_ms or self._info.joined_at * 1000
-        return dt.datetime.fromtimestamp(milliseconds / 1000, tz=dt.UTC) if milliseconds else None
+        return moment(milliseconds) if milliseconds else None
 
     @property
     def permissions(self) -> ParticipantPermission:

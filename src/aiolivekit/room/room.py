@@ -24,6 +24,7 @@ from .event_stream import EventStream
 from .events import RoomEvent
 from .handler_tasks import ErrorHook
 from .local_participant import LocalParticipant
+from .moment import moment
 from .participant import RemoteParticipant
 from .stats import RtcStats
 from .visit import Visit
@@ -244,8 +245,7 @@ class Room(EventEmitter[EventTypes]):
     @property
     def creation_time(self) -> dt.datetime:
         """When the room was made."""
-        milliseconds = self._info.creation_time_ms or self._info.creation_time * 1000
-        return dt.datetime.fromtimestamp(milliseconds / 1000, dt.UTC)
+        return moment(self._info.creation_time_ms or self._info.creation_time * 1000)
 
     @property
     def is_recording(self) -> bool:

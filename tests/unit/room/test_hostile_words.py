@@ -17,6 +17,7 @@ from aiolivekit.session.events import SessionEvent
 from .fakes import RELIABLE, Media, Stage, info, track
 
 NUMBERS = st.integers(0, 2**31 - 1)
+TIMES = st.integers(-(2**63), 2**63 - 1)
 ENUMS = st.integers(0, 12) | st.just(2**31 - 1)
 WORDS = st.sampled_from(["", "ann", "bob", "me", "PA_ann", "PA_me", "TR_1", "TR_2", "\x00", "ü" * 50])
 IDENTITIES = st.sampled_from(["", "ann", "bob", "me"])
@@ -34,8 +35,8 @@ participants = st.builds(
     version=st.integers(0, 4),
     kind=ENUMS,
     kind_details=st.lists(ENUMS, max_size=2),
-    joined_at=NUMBERS,
-    joined_at_ms=NUMBERS,
+    joined_at=TIMES,
+    joined_at_ms=TIMES,
     name=WORDS,
     metadata=WORDS,
     attributes=st.dictionaries(WORDS, WORDS, max_size=2),
@@ -43,7 +44,7 @@ participants = st.builds(
     tracks=st.lists(tracks, max_size=3),
     permission=st.none() | st.builds(models.ParticipantPermission, can_publish_sources=st.lists(ENUMS, max_size=2)),
 )
-rooms = st.builds(models.Room, sid=WORDS, name=WORDS, metadata=WORDS, creation_time_ms=NUMBERS)
+rooms = st.builds(models.Room, sid=WORDS, name=WORDS, metadata=WORDS, creation_time_ms=TIMES, creation_time=TIMES)
 speakers = st.builds(models.SpeakerInfo, sid=PARTICIPANTS, level=st.floats(allow_nan=True), active=st.booleans())
 qualities = st.builds(rtc.ConnectionQualityInfo, participant_sid=PARTICIPANTS, quality=ENUMS)
 states = st.builds(rtc.StreamStateInfo, participant_sid=PARTICIPANTS, track_sid=TRACKS, state=ENUMS)

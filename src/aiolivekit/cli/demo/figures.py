@@ -45,15 +45,13 @@ def save_tone_figure(reading: ToneReading, path: Path) -> None:
     axes = Axes(figure, (84, 112, 950, 430), (0.0, seconds), (0.0, _TOP_FREQUENCY))
     axes.fill(heat_colours(_spectrogram(reading.samples)))
     axes.label("Spectrogram", "time [s]", "frequency [Hz]", grid=False)
-    for index, frequency in enumerate(NOTES):
-        start = index * NOTE_SECONDS
-        figure.dashes(axes.at(start, frequency), axes.at(start + NOTE_SECONDS, frequency), "#ffffff", 1.2)
-        if index < len(reading.notes):
-            words = f"{reading.notes[index].frequency:.1f} Hz"
-            figure.text(axes.at(start + NOTE_SECONDS / 2, frequency + 75), words, 13, "#ffffff", "mm")
+    for note, played in zip(reading.notes, NOTES, strict=False):
+        figure.dashes(axes.at(note.start, played), axes.at(note.end, played), "#ffffff", 1.2)
+        words = f"{note.frequency:.1f} Hz"
+        figure.text(axes.at((note.start + note.end) / 2, played + 75), words, 13, "#ffffff", "mm")
     _draw_colour_bar(figure, 978, 112, 430)
 
-    start = NOTE_SECONDS / 2
+    start = (reading.notes[0].start + reading.notes[0].end) / 2 if reading.notes else 0.0
     part = reading.samples[round(start * RATE) : round((start + _ZOOM_SECONDS) * RATE)]
     milliseconds = start * 1000 + np.arange(len(part)) * 1000 / RATE
     zoom = Axes(figure, (84, 520, 1040, 660), (start * 1000, (start + _ZOOM_SECONDS) * 1000), (-0.75, 0.75))

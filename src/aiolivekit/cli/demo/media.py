@@ -25,7 +25,7 @@ from ... import (
 )
 from ...errors import LiveKitError
 from .picture import FRAME_RATE, FRAMES, HEIGHT, WIDTH, PictureReading, Pixels, draw, read_number, read_picture
-from .tone import NOTE_SECONDS, NOTES, RATE, Samples, melody
+from .tone import RATE, Samples, melody
 
 if TYPE_CHECKING:
     from ...room.room import Room
@@ -34,10 +34,11 @@ if TYPE_CHECKING:
 __all__ = ["exchange_picture", "exchange_tone"]
 
 _DEADLINE = 10.0
-_ENCODING = VideoEncoding(max_bitrate=2_000_000, max_framerate=FRAME_RATE)
-"""Enough for the full size from the first frame on."""
+_ENCODING = VideoEncoding(max_bitrate=2_000_000, max_framerate=2 * FRAME_RATE)
+"""Enough for the full size from the first frame on, and for frames that come a little too soon after one another."""
 
-_TAIL_SECONDS = 0.1
+_SILENCE = 0.01
+_QUIET_SECONDS = 0.3
 
 
 @asynccontextmanager
@@ -66,14 +67,16 @@ async def _published(
 
 
 async def exchange_tone(sender: Room, receiver: Room) -> Samples:
-    """Play the melody once and return what is heard, -1 to 1, from before its onset to after its end."""
+    """Play the melody once and return what is heard, -1 to 1, from its onset to after its end."""
     source = AudioSource(RATE, 1)
     track = LocalAudioTrack.create_audio_track("tone", source)
     try:
         async with _published(track, TrackSource.SOURCE_MICROPHONE, sender, receiver) as remote:
-            listening = asyncio.ensure_future(_listen(remote))
+            played = asyncio.Event()
+            listening = asyncio.ensure_future(_listen(remote, played))
             try:
                 await _play(source)
+                played.set()
                 return await listening
             finally:
                 listening.cancel()
@@ -87,22 +90,23 @@ async def _play(source: AudioSource) -> None:
     for start in range(0, len(samples), chunk):
         part = samples[start : start + chunk]
         await source.capture_frame(AudioFrame(part.tobytes(), RATE, 1, len(part)))
+    await source.wait_for_playout()
 
 
-async def _listen(track: RemoteTrack) -> Samples:
-    """Collect sound until the melody is over, counted from where it becomes audible."""
-    wanted = round((len(NOTES) * NOTE_SECONDS + _TAIL_SECONDS) * RATE)
+async def _listen(track: RemoteTrack, played: asyncio.Event) -> Samples:
+    """Collect sound until it was heard and is silent again after the melody has been sent."""
     parts: list[Samples] = []
-    heard = 0
+    quiet = 0.0
     stream = AudioStream(track, sample_rate=RATE, num_channels=1)
     try:
         async with asyncio.timeout(_DEADLINE):
             async for event in stream:
                 part = np.frombuffer(event.frame.data, dtype=np.int16) / 32768.0
-                parts.append(part)
-                if heard or np.abs(part).max(initial=0.0) > 0.02:
-                    heard += len(part)
-                if heard >= wanted:
+                audible = float(np.abs(part).max(initial=0.0)) > _SILENCE
+                if audible or parts:
+                    parts.append(part)
+                quiet = 0.0 if audible or not played.is_set() else quiet + event.frame.duration
+                if parts and quiet >= _QUIET_SECONDS:
                     break
     except TimeoutError:
         pass  # what there is will be found wanting
@@ -129,14 +133,18 @@ async def exchange_picture(sender: Room, receiver: Room) -> tuple[list[PictureRe
 
 
 async def _show(source: VideoSource) -> None:
-    """Send frames at their rate until cancelled; one that is late is sent at once, none is left out."""
+    """Send frames at their rate until cancelled.
+
+    After a delay there is no burst to catch up, which encoders thin out: like a camera's, the frames just come later.
+    """
     loop = asyncio.get_running_loop()
-    start = loop.time()
+    due = loop.time()
     number = 0
     while True:
         source.capture_frame(VideoFrame(WIDTH, HEIGHT, VideoBufferType.RGBA, draw(number).data))
         number += 1
-        await asyncio.sleep(max(0.0, start + number / FRAME_RATE - loop.time()))
+        due = max(due + 1 / FRAME_RATE, loop.time() + 0.5 / FRAME_RATE)
+        await asyncio.sleep(due - loop.time())
 
 
 async def _watch(track: RemoteTrack) -> list[VideoFrame]:
