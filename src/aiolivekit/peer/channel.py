@@ -61,7 +61,7 @@ class FastChannel(webrtc.RTCDataChannel):
 
 
 class DataChannel:
-    """A data channel, ours or one the server made.
+    """A data channel, ours or one the server made. Who makes it must keep it: `wrtc` itself holds it weakly.
 
     Args:
         channel: The wrapper `wrtc` delivers to.

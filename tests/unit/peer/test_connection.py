@@ -64,15 +64,18 @@ async def test_text_is_counted_and_dropped() -> None:
 
 async def test_closing_says_so_to_the_other_side() -> None:
     async with peer_pair() as (a, a_sink, b, b_sink):
-        a.create_channel("_reliable", ordered=True, max_retransmits=None, low_threshold=0)
+        ours = a.create_channel("_reliable", ordered=True, max_retransmits=None, low_threshold=0)
         await negotiate(a, b)
         async with asyncio.timeout(10):
             await a_sink.channel_states.get()
             theirs = await b_sink.channels.get()
-            assert await b_sink.channel_states.get() == ("_reliable", "open")
+            # Once something has come across, the channel is settled on both sides.
+            theirs.send(b"hello")
+            await a_sink.messages.get()
             theirs._channel.close()
             states = [await a_sink.channel_states.get() for _ in range(2)]
         assert states == [("_reliable", "closing"), ("_reliable", "closed")]
+        assert not ours.is_open
 
 
 async def test_oversize_message_raises_and_the_channel_survives() -> None:
