@@ -41,6 +41,6 @@ class CancelAt(Generic[T]):
             try:
                 value = yield waited_for
                 send = inner.send
-            except BaseException as error:
+            except BaseException as error:  # noqa: BLE001 - goes into the coroutine
                 value = error
                 send = inner.throw

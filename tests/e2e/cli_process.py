@@ -64,17 +64,19 @@ class Process:
         rest = out.decode().splitlines()
         self.lines += rest
         assert self._process.returncode is not None
-        return self._process.returncode, rest, err.decode()
+        return self._process.returncode, rest, (err or b"").decode()
 
 
 @asynccontextmanager
-async def started(*arguments: str, more: Mapping[str, str] | None = None) -> AsyncIterator[Process]:
-    """Start a command; it is killed at the end if it still runs."""
+async def started(
+    *arguments: str, more: Mapping[str, str] | None = None, merged: bool = False
+) -> AsyncIterator[Process]:
+    """Start a command, with its error output among the lines if `merged`; it is killed at the end if it still runs."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "aiolivekit", *arguments),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT if merged else asyncio.subprocess.PIPE,
         env=environment(more),
     )
     try:

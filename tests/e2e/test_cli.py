@@ -376,7 +376,7 @@ async def test_demo(real_server, peer_mode, tmp_path: Path) -> None:
     assert sizes["picture.png"] == (1240, 520)
     assert f"{sizes['frame.png'][0]}x{sizes['frame.png'][1]}" in result["numbers"]["frame size"]
     with wave.open(str(tmp_path / "tone.wav")) as sound:
-    XX
+        assert sound.getnframes() / sound.getframerate() > 1.5
 
 
 async def test_demo_starts_a_server_by_itself(server_binary: Path, tmp_path: Path) -> None:
@@ -387,6 +387,32 @@ async def test_demo_starts_a_server_by_itself(server_binary: Path, tmp_path: Pat
     assert "All 12 checks passed" in out
     assert errors.splitlines()[0] == "starting LiveKit server 1.13.5 on this machine …"
     assert names_in(tmp_path / "new" / "place") == FILES
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks for the server in /proc")
+async def test_an_interrupted_demo_takes_its_server_with_it(server_binary: Path, tmp_path: Path) -> None:
+    # Under a name that no other server here has.
+    named = tmp_path / "livekit-server-of-this-test"
+    named.symlink_to(server_binary)
+    more = {"AIOLIVEKIT_LIVEKIT_SERVER": str(named)}
+    async with started("demo", "--output", str(tmp_path), more=more, merged=True) as command:
+        await command.line(lambda line: line.startswith("alice and bob join a room"))
+        assert len(processes_of(named)) == 1
+        command.send_signal(signal.SIGINT)
+        status, _, _ = await command.end()
+    assert status == 130
+    assert processes_of(named) == []
+
+
+def processes_of(binary: Path) -> list[str]:
+    found = []
+    for each in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            if str(binary).encode() in each.read_bytes().split(b"\0"):
+                found.append(each.parent.name)
+        except OSError:  # it has ended meanwhile
+            pass
+    return found
 
 
 async def test_demo_fails_when_a_check_does(real_server, tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ def printed_example() -> str:
     """The first block of Python in the README."""
     match = re.search(r"^```python\n(.*?)^```$", (PROJECT / "README.md").read_text(encoding="utf-8"), re.M | re.S)
     assert match is not None, "the README has no block of Python"
+    assert match[1].strip(), "the README's first block of Python is empty"
     return match[1]
 
 

@@ -47,6 +47,8 @@ def modules() -> list[tuple[str, Path]]:
         package = relative.parts[0] if len(relative.parts) > 1 else "<root>"
         if package == "<root>" and relative.stem in BASE:
             package = "<base>"
+        elif package == "<root>" and relative.stem == "__main__":
+            package = "cli"
         found.append((package, path))
     return found
 

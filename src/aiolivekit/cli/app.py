@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Annotated, Any
 
 import typer
@@ -13,9 +15,9 @@ import typer
 from .._version import __version__
 from .demo.command import demo
 from .join import join
+from .masking import secrets
 from .native_log import without_native_log
 from .output import print_error
-from .secrets import secrets
 from .send import send
 from .token import token
 
@@ -64,14 +66,27 @@ class _LogLines(logging.Handler):
         print_error(record.getMessage())
 
 
+@contextmanager
+def _terminal() -> Iterator[None]:
+    """Prepare the output of a command."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A name that the terminal's encoding does not have is no reason to fail.
+            stream.reconfigure(errors="backslashreplace")
+    logger, handler = logging.getLogger("aiolivekit"), _LogLines(logging.WARNING)
+    logger.addHandler(handler)
+    try:
+        with without_native_log():
+            yield
+    finally:
+        logger.removeHandler(handler)
+
+
 def run(arguments: Sequence[str]) -> int:
     """Run a command and return its exit status."""
     secrets.add_given(arguments, os.environ)
-    logger = logging.getLogger("aiolivekit")
-    if not logger.handlers:
-        logger.addHandler(_LogLines(logging.WARNING))
     command = typer.main.get_command(app)
-    with without_native_log():
+    with _terminal():
         return _run(command, arguments)
 
 

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import ipaddress
 import os
-import secrets as random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import urlsplit
+from uuid import uuid4
 
 import typer
 
 from ..errors import LiveKitError
+from .masking import secrets, short_secrets_allowed
 from .output import UsageProblem, describe_error, fail
-from .secrets import secrets, short_secrets_allowed
 
 if TYPE_CHECKING:
     from ..room.room import Room
@@ -94,7 +94,7 @@ def resolve(
             raise UsageProblem("a token is missing: give --token, or --api-key, --api-secret and --room")
         if not room:
             raise UsageProblem("the room is missing: a token made with a key needs --room")
-        token = make_token(api_key, api_secret, identity or f"guest-{random.token_hex(3)}", room=room)
+        token = make_token(api_key, api_secret, identity or f"guest-{uuid4().hex[:6]}", room=room)
     secrets.add(token, api_secret)
     allow_loopback(url)
     return Target(url, token)

@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 import jwt
 
+from .masking import short_secrets_allowed
 from .output import printable
-from .secrets import short_secrets_allowed
 
 __all__ = ["TokenReport", "format_duration", "inspect_token"]
 

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 import typer
 
 from ..errors import LiveKitError
-from .secrets import secrets
+from .masking import secrets
 
 __all__ = ["UsageProblem", "clip", "describe_error", "fail", "print_error", "print_json", "print_line", "printable"]
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from ..room.participant import Participant
 from .describe import Entry, kind_of, quality_of, track_of
+from .masking import secrets
 from .output import print_json, print_line, printable
-from .secrets import secrets
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType

@@ -235,7 +235,7 @@ class Roster:
             return self._leave(known, info.disconnect_reason)
         if known is None:
             gone = self._gone.get(info.sid)
-            if False:
+            if gone is not None and info.version <= gone:
                 self.dropped += 1
                 return []
             return self._join(identity, info)

@@ -103,9 +103,7 @@ HANDLERS: dict[str, Callable[[RtcSession, _Message], None]] = {
     "connection_quality": lambda s, m: s.emit(ConnectionQualityUpdate(list(m.connection_quality.updates))),
     "stream_state_update": lambda s, m: s.emit(StreamStateUpdate(list(m.stream_state_update.stream_states))),
     "subscribed_quality_update": lambda s, m: s.emit(SubscribedQualityUpdate(m.subscribed_quality_update)),
-    "subscribed_audio_codec_update": lambda s, m: s.emit(
-        SubscribedAudioCodecUpdate(m.subscribed_audio_codec_update)
-    ),
+    "subscribed_audio_codec_update": lambda s, m: s.emit(SubscribedAudioCodecUpdate(m.subscribed_audio_codec_update)),
     "subscription_permission_update": _permission,
     "subscription_response": _subscription,
     "track_subscribed": lambda s, m: s.emit(LocalTrackSubscribed(m.track_subscribed.track_sid)),

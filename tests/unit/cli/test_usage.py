@@ -10,8 +10,8 @@ import pytest
 
 from aiolivekit import __version__
 from aiolivekit.cli.connection import allow_loopback, resolve
+from aiolivekit.cli.masking import Secrets
 from aiolivekit.cli.output import UsageProblem, clip, describe_error, printable
-from aiolivekit.cli.secrets import Secrets
 from aiolivekit.cli.send import split_arguments
 from aiolivekit.errors import (
     InvalidUrlError,

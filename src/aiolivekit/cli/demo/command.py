@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -48,9 +47,6 @@ def demo(
 
 
 async def _demo(source: ServerSource, output: Path, *, dual: bool, as_json: bool) -> int:
-    # Here the server is on loopback, and libwebrtc reads this once.
-    if source is real_server:
-        os.environ.setdefault("WRTC_ALLOW_LOOPBACK", "1")
     from .report import print_result, progress
     from .scenario import run_demo
 
