@@ -54,8 +54,8 @@ class EventEmitter(Generic[T_contra]):
     _event_names: ClassVar[frozenset[str] | None] = None
 
     def __init__(self, *, tasks: HandlerTasks | None = None) -> None:
-        self._handlers: dict[T_contra, tuple[_Handler, ...]] = {}
-        self._tasks = tasks if tasks is not None else HandlerTasks()
+        self._event_handlers: dict[T_contra, tuple[_Handler, ...]] = {}
+        self._handler_tasks = tasks if tasks is not None else HandlerTasks()
 
     def emit(self, event: T_contra, *args: Any) -> None:
         """Call the handlers of an event.
@@ -67,27 +67,27 @@ class EventEmitter(Generic[T_contra]):
         Raises:
             TypeError: If a handler needs more arguments than there are; the others have been called then.
         """
-        handlers = self._handlers.get(event)
-        if handlers is not None and (unfit := self._call(event, handlers, args)) is not None:
+        handlers = self._event_handlers.get(event)
+        if handlers is not None and (unfit := self._call_handlers(event, handlers, args)) is not None:
             raise unfit[1]
 
-    def _tell(self, event: T_contra, *args: Any) -> None:
+    def _tell_handlers(self, event: T_contra, *args: Any) -> None:
         """Call the handlers of an event of ours; never raises."""
-        handlers = self._handlers.get(event)
-        if handlers is not None and (unfit := self._call(event, handlers, args)) is not None:
-            self._tasks.failed(str(event), *unfit)
+        handlers = self._event_handlers.get(event)
+        if handlers is not None and (unfit := self._call_handlers(event, handlers, args)) is not None:
+            self._handler_tasks.failed(str(event), *unfit)
 
-    def _call(
+    def _call_handlers(
         self, event: T_contra, handlers: tuple[_Handler, ...], args: tuple[Any, ...]
     ) -> tuple[Callable[..., Any], TypeError] | None:
         """Call handlers; return the first that needed more arguments than there are, and its error."""
-        tasks = self._tasks
+        tasks = self._handler_tasks
         slow = tasks.slow
         unfit: tuple[Callable[..., Any], TypeError] | None = None
         began = monotonic()
         for handler in handlers:
             callback, limit, required, once = handler
-            if once and not self._use_up(event, handler):
+            if once and not self._use_up_handler(event, handler):
                 continue
             try:
                 result = callback(*args) if limit is None else callback(*args[:limit])
@@ -105,23 +105,23 @@ class EventEmitter(Generic[T_contra]):
             began = ended
         return unfit
 
-    def _use_up(self, event: T_contra, handler: _Handler) -> bool:
+    def _use_up_handler(self, event: T_contra, handler: _Handler) -> bool:
         """Take a handler that is called only once out; return whether it was still in."""
-        registered = self._handlers.get(event, ())
+        registered = self._event_handlers.get(event, ())
         left = tuple(each for each in registered if each is not handler)
-        self._register(event, left)
+        self._set_handlers(event, left)
         return len(left) < len(registered)
 
-    def _check(self, event: T_contra) -> None:
+    def _check_event_name(self, event: T_contra) -> None:
         """Say so when a handler will never be called; an error would break programs written for newer versions."""
         if self._event_names is not None and event not in self._event_names:
             _logger.warning("%s has no event named %r", type(self).__name__, event)
 
-    def _register(self, event: T_contra, handlers: tuple[_Handler, ...]) -> None:
+    def _set_handlers(self, event: T_contra, handlers: tuple[_Handler, ...]) -> None:
         if handlers:
-            self._handlers[event] = handlers
+            self._event_handlers[event] = handlers
         else:
-            self._handlers.pop(event, None)
+            self._event_handlers.pop(event, None)
 
     @overload
     def on(self, event: T_contra, callback: Callback) -> Callback: ...
@@ -142,10 +142,10 @@ class EventEmitter(Generic[T_contra]):
         """
         if callback is None:
             return lambda function: self.on(event, function)
-        self._check(event)
-        handlers = self._handlers.get(event, ())
+        self._check_event_name(event)
+        handlers = self._event_handlers.get(event, ())
         if not any(each.callback == callback and not each.once for each in handlers):
-            self._handlers[event] = (*handlers, _Handler.of(callback, once=False))
+            self._event_handlers[event] = (*handlers, _Handler.of(callback, once=False))
         return callback
 
     @overload
@@ -166,8 +166,8 @@ class EventEmitter(Generic[T_contra]):
         """
         if callback is None:
             return lambda function: self.once(event, function)
-        self._check(event)
-        self._handlers[event] = (*self._handlers.get(event, ()), _Handler.of(callback, once=True))
+        self._check_event_name(event)
+        self._event_handlers[event] = (*self._event_handlers.get(event, ()), _Handler.of(callback, once=True))
         return callback
 
     def off(self, event: T_contra, callback: Callable[..., Any]) -> None:
@@ -177,4 +177,6 @@ class EventEmitter(Generic[T_contra]):
             event: The event's name.
             callback: What was given to `on` or `once`.
         """
-        self._register(event, tuple(each for each in self._handlers.get(event, ()) if each.callback != callback))
+        self._set_handlers(
+            event, tuple(each for each in self._event_handlers.get(event, ()) if each.callback != callback)
+        )

@@ -105,7 +105,7 @@ class LocalTracks:
     def _add(self, publication: LocalTrackPublication, track: LocalTrack) -> None:
         sid = publication.sid
         track._sid = sid
-        track._tasks = self._tasks
+        track._handler_tasks = self._tasks
         track._publications.append(publication)
         self.publications[sid] = publication
         self._participant._refresh(publication)

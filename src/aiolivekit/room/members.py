@@ -316,7 +316,7 @@ class Members:
         found = self._publications.get(track_sid)
         if found is not None and found[1]._allowed != allowed:
             found[1]._allowed = allowed
-            found[1]._tell("subscription_permission_changed", allowed)
+            found[1]._tell_handlers("subscription_permission_changed", allowed)
 
     def stream_state_changed(self, track_sid: str, state: int) -> None:
         """The server pauses a track, or sends it again."""
@@ -326,8 +326,8 @@ class Members:
         if found is None or track is None or track.stream_state is new:
             return
         track._stream_state = new
-        track._tell("stream_state_changed", new)
-        found[1]._tell("stream_state_changed", new)
+        track._tell_handlers("stream_state_changed", new)
+        found[1]._tell_handlers("stream_state_changed", new)
 
     # -- speaking and quality -----------------------------------------------------------------------
 

@@ -180,7 +180,7 @@ class Participant(ABC, EventEmitter[ParticipantEventTypes]):
         self._audio_level = level
         if active != self._is_speaking:
             self._is_speaking = active
-            self._tell("is_speaking_changed", active)
+            self._tell_handlers("is_speaking_changed", active)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(sid={self.sid!r}, identity={self.identity!r}, name={self.name!r})"

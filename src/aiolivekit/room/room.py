@@ -112,13 +112,13 @@ class Room(EventEmitter[EventTypes]):
         finally:
             if self._connecting is joining:
                 self._connecting = None
-        if visit.engine.closed:
+        if visit.state is ConnectionState.CONN_DISCONNECTED:
             raise ClosedError("the room was disconnected while it was connecting")
         visit.start_soon()
 
     async def _join(self, url: str, token: str, options: RoomOptions) -> Visit:
         engine_options = engine_options_of(options)
-        self._tasks.slow = engine_options.slow_handler
+        self._handler_tasks.slow = engine_options.slow_handler
         engine, join, engine_events = await RtcEngine.connect(url, token, engine_options)
         return self._enter(engine, join, engine_events, auto_subscribe=options.auto_subscribe)
 
@@ -155,7 +155,7 @@ class Room(EventEmitter[EventTypes]):
         if visit is not None:
             visit.start()
             await visit.engine.close(DisconnectReason.of(reason))
-        await self._tasks.finish()
+        await self._handler_tasks.finish()
 
     async def __aenter__(self) -> Self:
         return self
@@ -273,11 +273,11 @@ class Room(EventEmitter[EventTypes]):
     @property
     def on_handler_error(self) -> ErrorHook | None:
         """Called with the event's name, the handler and its error when a handler raises, after that was logged."""
-        return self._tasks.on_error
+        return self._handler_tasks.on_error
 
     @on_handler_error.setter
     def on_handler_error(self, hook: ErrorHook | None) -> None:
-        self._tasks.on_error = hook
+        self._handler_tasks.on_error = hook
 
     def events(self) -> EventStream:
         """Return what happens from now on as an async iterator of typed events (`aiolivekit.room.events`).
@@ -394,4 +394,4 @@ class Room(EventEmitter[EventTypes]):
             stream = reference()
             if stream is not None:
                 stream.end()
-        self._tasks.end_soon()
+        self._handler_tasks.end_soon()

@@ -61,38 +61,11 @@ class Visit:
         self.failures = 0
         self.state = ConnectionState.CONN_CONNECTED
         self.members = Members(
-            engine, join.participant, auto_subscribe=auto_subscribe, announce=self.announce, tasks=room._tasks
+            engine, join.participant, auto_subscribe=auto_subscribe, announce=self.announce, tasks=room._handler_tasks
         )
         self.members.load(join.other_participants)
         self._remote = self.members.remote
         self._engine_events: EngineEvents | None = engine_events
-        members = self.members
-        self._table: dict[type, Callable[[Any], None]] = {
-            from_session.ParticipantUpdate: lambda e: members.update(e.updates),
-            from_session.MediaTrackAdded: lambda e: members.media_added(e.media, e.participant_sid, e.track_sid),
-            from_session.MediaTrackRemoved: lambda e: members.media_removed(e.track_sid),
-            from_session.DataReceived: self._data_received,
-            from_session.TranscriptionReceived: self._transcription_received,
-            from_session.SipDtmfReceived: self._sip_dtmf_received,
-            from_session.SpeakersChanged: lambda e: members.speakers_changed(e.speakers),
-            from_session.ConnectionQualityUpdate: self._quality_update,
-            from_session.RoomUpdate: lambda e: self._room_update(e.room),
-            from_session.RoomMoved: self._moved,
-            from_session.LocalTrackSubscribed: lambda e: members.local._tracks.subscribed(e.track_sid),
-            from_session.LocalTrackUnpublished: lambda e: members.local._tracks.ended(e.track_sid),
-            from_session.TrackMuted: lambda e: members.local._tracks.muted(e.sid, e.muted),
-            from_session.RefreshToken: lambda e: self._token_refreshed(e.token),
-            from_session.StreamStateUpdate: self._stream_states,
-            from_session.SubscriptionPermissionUpdate: self._permission_update,
-            from_session.SubscriptionResponse: self._subscription_response,
-            from_engine.Resuming: self._reconnecting,
-            from_engine.Restarting: self._reconnecting,
-            from_engine.SignalResumed: lambda e: e.acknowledge(),
-            from_engine.SignalRestarted: self._signal_restarted,
-            from_engine.Resumed: self._reconnected,
-            from_engine.Restarted: self._reconnected,
-            from_engine.Disconnected: lambda e: self._disconnected(e.reason),
-        }
 
     # -- beginning ----------------------------------------------------------------------------------
 
@@ -111,12 +84,12 @@ class Visit:
 
     def sink(self, event: from_engine.EngineEvent) -> None:
         """Take an event of the engine; never raises."""
-        handler = self._table.get(type(event))
+        handler = _TABLE.get(type(event))
         if handler is None:
             self.unused[type(event).__name__] += 1
             return
         try:
-            handler(event)
+            handler(self, event)
         except Exception:
             self.failures += 1
             _logger.exception("an event of the engine could not be followed (%s)", type(event).__name__)
@@ -126,8 +99,8 @@ class Visit:
         args = event.args
         for emitter in concerned:
             if emitter is not None:
-                emitter._tell(event.name, *args)
-        self._room._tell(event.name, *args)
+                emitter._tell_handlers(event.name, *args)
+        self._room._tell_handlers(event.name, *args)
         self._room._push(event)
 
     # -- data ---------------------------------------------------------------------------------------
@@ -137,17 +110,17 @@ class Visit:
         room = self._room
         participant = self._remote.get(event.participant_identity)
         if not (
-            "data_received" in room._handlers
+            "data_received" in room._event_handlers
             or room._streams
-            or (participant is not None and "data_received" in participant._handlers)
+            or (participant is not None and "data_received" in participant._event_handlers)
         ):
             return
         if participant is None:
             participant = self.members.sender(event.participant_identity, event.participant_sid)
         packet = DataPacket(event.payload, event.kind, participant, event.topic)
-        if participant is not None and participant._handlers:
-            participant._tell("data_received", packet)
-        room._tell("data_received", packet)
+        if participant is not None and participant._event_handlers:
+            participant._tell_handlers("data_received", packet)
+        room._tell_handlers("data_received", packet)
         if room._streams:
             room._push(events.DataReceived(packet))
 
@@ -240,3 +213,32 @@ class Visit:
         self._set_state(ConnectionState.CONN_DISCONNECTED)
         self.announce(events.Disconnected(reason))
         self._room._settle()
+
+
+_TABLE: dict[type, Callable[[Visit, Any], None]] = {
+    from_session.ParticipantUpdate: lambda v, e: v.members.update(e.updates),
+    from_session.MediaTrackAdded: lambda v, e: v.members.media_added(e.media, e.participant_sid, e.track_sid),
+    from_session.MediaTrackRemoved: lambda v, e: v.members.media_removed(e.track_sid),
+    from_session.DataReceived: Visit._data_received,
+    from_session.TranscriptionReceived: Visit._transcription_received,
+    from_session.SipDtmfReceived: Visit._sip_dtmf_received,
+    from_session.SpeakersChanged: lambda v, e: v.members.speakers_changed(e.speakers),
+    from_session.ConnectionQualityUpdate: Visit._quality_update,
+    from_session.RoomUpdate: lambda v, e: v._room_update(e.room),
+    from_session.RoomMoved: Visit._moved,
+    from_session.LocalTrackSubscribed: lambda v, e: v.members.local._tracks.subscribed(e.track_sid),
+    from_session.LocalTrackUnpublished: lambda v, e: v.members.local._tracks.ended(e.track_sid),
+    from_session.TrackMuted: lambda v, e: v.members.local._tracks.muted(e.sid, e.muted),
+    from_session.RefreshToken: lambda v, e: v._token_refreshed(e.token),
+    from_session.StreamStateUpdate: Visit._stream_states,
+    from_session.SubscriptionPermissionUpdate: Visit._permission_update,
+    from_session.SubscriptionResponse: Visit._subscription_response,
+    from_engine.Resuming: Visit._reconnecting,
+    from_engine.Restarting: Visit._reconnecting,
+    from_engine.SignalResumed: lambda v, e: e.acknowledge(),
+    from_engine.SignalRestarted: Visit._signal_restarted,
+    from_engine.Resumed: Visit._reconnected,
+    from_engine.Restarted: Visit._reconnected,
+    from_engine.Disconnected: lambda v, e: v._disconnected(e.reason),
+}
+"""What is done with each kind of event; those that are not here are counted."""

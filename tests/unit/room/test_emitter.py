@@ -169,6 +169,19 @@ def test_handlers_added_and_removed_by_a_handler_count_from_the_next_event_on(em
     assert calls == ["changes", "added"]
 
 
+def test_a_subclass_may_have_attributes_of_its_own() -> None:
+    class Agent(EventEmitter[str]):
+        def __init__(self) -> None:
+            super().__init__()
+            self._tasks = self._handlers = self._events = self._listeners = self._running = None
+
+    agent = Agent()
+    calls: list[str] = []
+    agent.on("event", lambda: calls.append("called"))
+    agent.emit("event")
+    assert calls == ["called"]
+
+
 # -- handlers that fail ---------------------------------------------------------------------------------
 
 
@@ -177,7 +190,7 @@ def test_a_handler_that_raises_stops_no_other_and_is_seen(
 ) -> None:
     calls: list[str] = []
     errors: list[tuple[str, Any, BaseException]] = []
-    emitter._tasks.on_error = lambda *error: errors.append(error)
+    emitter._handler_tasks.on_error = lambda *error: errors.append(error)
 
     def fails() -> None:
         raise TypeError("within")
@@ -204,7 +217,7 @@ def test_an_error_hook_that_fails_stops_nothing(emitter: EventEmitter[str], capl
     def fails() -> None:
         raise ValueError("within")
 
-    emitter._tasks.on_error = hook
+    emitter._handler_tasks.on_error = hook
     emitter.on("event", fails)
     emitter.on("event", lambda: calls.append("other"))
     emitter.emit("event")
@@ -214,7 +227,7 @@ def test_an_error_hook_that_fails_stops_nothing(emitter: EventEmitter[str], capl
 
 def test_a_cancelled_error_of_a_handler_is_an_error_of_the_handler(emitter: EventEmitter[str]) -> None:
     errors: list[BaseException] = []
-    emitter._tasks.on_error = lambda _event, _callback, error: errors.append(error)
+    emitter._handler_tasks.on_error = lambda _event, _callback, error: errors.append(error)
 
     def fails() -> None:
         raise asyncio.CancelledError
@@ -248,12 +261,12 @@ def test_emit_with_too_few_arguments_raises_after_the_others_were_called(emitter
 
 def test_an_event_of_ours_never_raises(emitter: EventEmitter[str], caplog: pytest.LogCaptureFixture) -> None:
     emitter.on("event", lambda one, two: None)  # type: ignore[misc]
-    emitter._tell("event", 1)
+    emitter._tell_handlers("event", 1)
     assert "lambda" in caplog.text
 
 
 def test_a_handler_that_blocks_is_reported(emitter: EventEmitter[str], caplog: pytest.LogCaptureFixture) -> None:
-    emitter._tasks.slow = -1.0
+    emitter._handler_tasks.slow = -1.0
 
     def slow() -> None:
         pass
@@ -334,7 +347,7 @@ async def test_the_emitter_waits_for_no_handler(emitter: EventEmitter[str]) -> N
     emitter.on("answer", answer.set_result)
     emitter.emit("question")
     emitter.emit("answer", "42")
-    await emitter._tasks.finish(5)
+    await emitter._handler_tasks.finish(5)
     assert answers == ["42"]
 
 
@@ -342,7 +355,7 @@ async def test_a_coroutine_handler_that_fails_is_seen(
     emitter: EventEmitter[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     failed: asyncio.Future[tuple[str, Any, BaseException]] = asyncio.get_running_loop().create_future()
-    emitter._tasks.on_error = lambda *error: failed.set_result(error)
+    emitter._handler_tasks.on_error = lambda *error: failed.set_result(error)
 
     async def fails() -> None:
         await asyncio.sleep(0)
@@ -358,7 +371,7 @@ async def test_a_coroutine_handler_that_fails_is_seen(
 
 async def test_a_coroutine_handler_that_fails_at_once_is_seen(emitter: EventEmitter[str]) -> None:
     failed: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
-    emitter._tasks.on_error = lambda _event, _callback, error: failed.set_result(error)
+    emitter._handler_tasks.on_error = lambda _event, _callback, error: failed.set_result(error)
 
     async def fails() -> None:
         raise ValueError("at once")

@@ -31,13 +31,13 @@ async def test_finish_waits_for_handlers(emitter: EventEmitter[str]) -> None:
     emitter.on("event", handler)
     emitter.emit("event")
     assert ours() == ["aiolivekit handler of event"]
-    await emitter._tasks.finish(5)
+    await emitter._handler_tasks.finish(5)
     assert ended == ["ended"]
     assert ours() == []
 
 
 async def test_finish_without_handlers_returns_at_once(emitter: EventEmitter[str]) -> None:
-    await emitter._tasks.finish(1e9)
+    await emitter._handler_tasks.finish(1e9)
 
 
 async def test_handlers_that_do_not_end_are_cancelled(
@@ -45,7 +45,7 @@ async def test_handlers_that_do_not_end_are_cancelled(
 ) -> None:
     emitter.on("event", forever)
     emitter.emit("event")
-    await emitter._tasks.finish(0.01)
+    await emitter._handler_tasks.finish(0.01)
     assert ours() == []
     assert "forever" in caplog.text
 
@@ -62,7 +62,7 @@ async def test_handlers_of_disconnected_run_to_their_end(emitter: EventEmitter[s
     emitter.on("event", forever)
     emitter.emit("event")
     emitter.emit("disconnected")
-    await emitter._tasks.finish(0.01)
+    await emitter._handler_tasks.finish(0.01)
     assert ours() == ["aiolivekit handler of disconnected"]
     go_on.set()
     async with asyncio.timeout(5):
@@ -73,7 +73,7 @@ async def test_a_handler_may_finish_itself(emitter: EventEmitter[str]) -> None:
     done = asyncio.Event()
 
     async def handler() -> None:
-        await emitter._tasks.finish(1e9)
+        await emitter._handler_tasks.finish(1e9)
         done.set()
 
     emitter.on("event", handler)
@@ -86,7 +86,7 @@ async def test_a_handler_may_finish_itself_in_a_task_of_its_own(emitter: EventEm
     done = asyncio.Event()
 
     async def handler() -> None:
-        await asyncio.wait_for(emitter._tasks.finish(1e9), 5)
+        await asyncio.wait_for(emitter._handler_tasks.finish(1e9), 5)
         done.set()
 
     emitter.on("event", handler)
@@ -100,13 +100,13 @@ async def test_two_handlers_may_finish_at_once(emitter: EventEmitter[str]) -> No
 
     async def handler(name: str) -> None:
         await asyncio.sleep(0)
-        await emitter._tasks.finish(1e9)
+        await emitter._handler_tasks.finish(1e9)
         done.append(name)
 
     emitter.on("event", handler)
     emitter.emit("event", "one")
     emitter.emit("event", "two")
-    await emitter._tasks.finish(5)
+    await emitter._handler_tasks.finish(5)
     assert sorted(done) == ["one", "two"]
 
 
@@ -121,13 +121,13 @@ async def test_end_soon_cancels_later_by_itself(emitter: EventEmitter[str]) -> N
 
     emitter.on("event", handler)
     emitter.emit("event")
-    emitter._tasks.end_soon(0.01)
+    emitter._handler_tasks.end_soon(0.01)
     async with asyncio.timeout(5):
         await ended.wait()
 
 
 async def test_timers_end_with_the_handlers(emitter: EventEmitter[str]) -> None:
-    tasks = emitter._tasks
+    tasks = emitter._handler_tasks
     tasks.end_soon()
     assert tasks._end_timer is None
     go_on = asyncio.Event()
@@ -172,5 +172,5 @@ async def test_a_slow_handler_is_reported_once(emitter: EventEmitter[str]) -> No
 
 
 async def test_the_report_names_event_and_handler(emitter: EventEmitter[str], caplog: pytest.LogCaptureFixture) -> None:
-    emitter._tasks.report_slow("event", forever, 12.34, blocking=False)
+    emitter._handler_tasks.report_slow("event", forever, 12.34, blocking=False)
     assert "forever of event is still running after 12.3 s" in caplog.text

@@ -653,7 +653,7 @@ async def test_data_under_our_own_identity(stage: Stage) -> None:
 
 
 async def test_data_nobody_listens_to_costs_nothing(ann: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    for callback in list(ann.room._handlers.get("data_received", ())):
+    for callback in list(ann.room._event_handlers.get("data_received", ())):
         ann.room.off("data_received", callback.callback)
     monkeypatch.setattr("aiolivekit.room.visit.DataPacket", lambda *_args: pytest.fail("made for nobody"))
     ann.receive(b"data")
@@ -664,7 +664,7 @@ async def test_data_nobody_listens_to_costs_nothing(ann: Stage, monkeypatch: pyt
 
 
 async def test_data_goes_to_the_participant_alone_if_only_that_listens(ann: Stage) -> None:
-    for callback in list(ann.room._handlers.get("data_received", ())):
+    for callback in list(ann.room._event_handlers.get("data_received", ())):
         ann.room.off("data_received", callback.callback)
     heard: list[Any] = []
     ann.room.remote_participants["ann"].on("data_received", heard.append)

@@ -101,6 +101,18 @@ async def test_the_default_options(connector: Connector) -> None:
     await room.disconnect()
 
 
+async def test_the_server_ends_it_while_connect_returns(connector: Connector) -> None:
+    connector.engine.closed = True
+    connector.engine.events.put(Disconnected(DisconnectReason.DUPLICATE_IDENTITY))
+    room = Room()
+    calls: list[Any] = []
+    room.on("disconnected", calls.append)
+    await room.connect("ws://server", "token")
+    await asyncio.sleep(0)
+    assert calls == [DisconnectReason.DUPLICATE_IDENTITY]
+    assert not room.isconnected()
+
+
 async def test_a_failure_to_connect_leaves_the_room_as_it_was(connector: Connector) -> None:
     connector.failure = UnreachableError("nobody answers")
     room = Room()
@@ -452,10 +464,10 @@ async def test_wait_for_one_who_comes(ann: Stage) -> None:
 
 
 async def test_wait_for_nobody(ann: Stage) -> None:
-    registered = dict(ann.room._handlers)
+    registered = dict(ann.room._event_handlers)
     with pytest.raises(TimeoutError):
         await ann.room.wait_for_participant("cid", timeout=0.001)
-    assert ann.room._handlers == registered
+    assert ann.room._event_handlers == registered
     assert not ann.room._participant_waiters
 
 
