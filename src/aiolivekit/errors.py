@@ -42,12 +42,15 @@ class LiveKitError(Exception):
     """The base of all errors of this package."""
 
 
-class ClosedError(LiveKitError):
-    """The object was closed (by the program or by the server) before the call could finish."""
+class ClosedError(LiveKitError, RuntimeError):
+    """The object was closed (by the program or by the server) before the call could finish.
+
+    A `RuntimeError` too, since the official SDK raises that.
+    """
 
 
-class NotConnectedError(LiveKitError):
-    """The room is not connected."""
+class NotConnectedError(LiveKitError, RuntimeError):
+    """The room is not connected. A `RuntimeError` too, since the official SDK raises that."""
 
 
 class ForkError(LiveKitError):

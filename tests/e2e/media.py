@@ -35,9 +35,9 @@ async def play_tone(rtc: Any, source: Any, frequency: float, rate: int = RATE) -
         await source.capture_frame(frame)
 
 
-async def listen(rtc: Any, track: Any, seconds: float) -> np.ndarray:
-    """Return what a track sounds like for a while, after it has begun to sound."""
-    stream = rtc.AudioStream(track)
+async def listen(rtc: Any, track: Any, seconds: float, num_channels: int = 1) -> np.ndarray:
+    """Return what a track sounds like for a while, after it has begun to sound; a column a channel if there are more."""
+    stream = rtc.AudioStream(track, num_channels=num_channels)
     heard: list[np.ndarray] = []
     total = 0
     try:
@@ -46,12 +46,13 @@ async def listen(rtc: Any, track: Any, seconds: float) -> np.ndarray:
             if not heard and rms(samples) < 0.01:
                 continue
             heard.append(samples)
-            total += len(samples)
+            total += len(samples) // num_channels
             if total >= RATE * (seconds + 0.3):
                 break
     finally:
         await stream.aclose()
-    return np.concatenate(heard)[int(RATE * 0.3) :]
+    sound = np.concatenate(heard)[int(RATE * 0.3) * num_channels :]
+    return sound if num_channels == 1 else sound.reshape(-1, num_channels)
 
 
 def i420(width: int, height: int, y: int, u: int, v: int) -> bytes:
@@ -60,16 +61,13 @@ def i420(width: int, height: int, y: int, u: int, v: int) -> bytes:
 
 
 async def show_colours(rtc: Any, source: Any, width: int, height: int, shown: list[int], fps: int = 20) -> None:
-    """Send frames of one colour each, brighter and darker in turn, until cancelled; `shown` counts them."""
-    number = 0
-    loop = asyncio.get_running_loop()
-    start = loop.time()
+    """Send frames of one colour until cancelled; `shown` counts them."""
     while True:
         frame = rtc.VideoFrame(width, height, rtc.VideoBufferType.I420, i420(width, height, 180, 90, 160))
         source.capture_frame(frame)
-        number += 1
-        shown.append(number)
-        await asyncio.sleep(max(0.0, start + number / fps - loop.time()))
+        shown.append(len(shown) + 1)
+        # A frame that is late is not made up for: encoders drop frames that come in bursts.
+        await asyncio.sleep(1 / fps)
 
 
 def planes(frame: Any) -> tuple[float, float, float]:

@@ -78,3 +78,16 @@ async def test_sizes(real_server, token, pair: tuple[Sdk, Sdk], single: bool) ->
             await alice.local_participant.publish_data(payload, topic="size")
         await until(lambda: len(received(bob_events, "size")) == len(payloads), "bob got all sizes")
         assert received(bob_events, "size") == payloads
+
+
+async def test_what_was_sent_before_leaving_arrives(real_server, token, pair: tuple[Sdk, Sdk], single: bool) -> None:
+    if not pair[0].is_ours:
+        pytest.skip("the official SDK leaves without waiting for what it sent")
+    async with meeting(real_server.url, token, *pair, single=single) as (alice, _, _bob, bob_events):
+        sent = [b"%03d" % number + bytes(10_000) for number in range(200)]
+        for message in sent:
+            await alice.local_participant.publish_data(message, topic="last")
+        await alice.disconnect()
+        await bob_events.wait("participant_disconnected")
+        await until(lambda: len(received(bob_events, "last")) == len(sent), "bob got everything")
+        assert received(bob_events, "last") == sent

@@ -7,9 +7,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
+import numpy as np
 import pytest
 
 from . import media
+from .conftest import OURS
 from .sdk import DEADLINE, Recorder, Sdk, meeting, until
 
 pytestmark = pytest.mark.e2e
@@ -180,3 +182,30 @@ async def test_a_late_participant_gets_what_is_there(real_server, token, pair: t
                 assert media.peak_frequency(heard) == pytest.approx(700, abs=4)
             finally:
                 await carol.disconnect()
+
+
+async def test_stereo_stays_stereo(real_server, token, single: bool) -> None:
+    """Between two of ours; the official SDK does not announce its stereo."""
+    rtc = OURS.rtc
+
+    async def play(source: Any) -> None:
+        position, size = 0, media.RATE // 100
+        while True:
+            left, right = (media.tone(frequency, position, size) for frequency in (400.0, 900.0))
+            position += size
+            both = np.stack([left, right], axis=1).ravel()
+            await source.capture_frame(rtc.AudioFrame(both.tobytes(), media.RATE, 2, size))
+
+    async with meeting(real_server.url, token, OURS, OURS, single=single, acquainted=False) as (alice, _, _bob, events):
+        source = rtc.AudioSource(media.RATE, 2)
+        track = rtc.LocalAudioTrack.create_audio_track("stereo", source)
+        await alice.local_participant.publish_track(track)
+        async with running(play(source)):
+            remote, _, _ = await subscribed(events)
+            async with asyncio.timeout(DEADLINE):
+                heard = await media.listen(rtc, remote, 2.5, num_channels=2)
+        # The first second may still be mono: the section learns that it is stereo with the second answer.
+        late = heard[-media.RATE :]
+        assert media.peak_frequency(late[:, 0]) == pytest.approx(400, abs=5)
+        assert media.peak_frequency(late[:, 1]) == pytest.approx(900, abs=5)
+        await source.aclose()

@@ -1,4 +1,4 @@
-"""What we read from session descriptions, and the few edits we make to our own (RFC 8866, RFC 8829).
+"""What we read from session descriptions, and the few edits we make to them (RFC 8866, RFC 8829).
 
 Each edit keeps the line endings it found and returns the text unchanged when there is nothing to do. The functions
 take whatever the network sent: a line they do not understand is left as it is.
@@ -18,7 +18,7 @@ __all__ = [
     "max_message_size",
     "media_sections",
     "mids_by_track",
-    "offers_stereo",
+    "sends_stereo",
     "start_bitrate",
 ]
 
@@ -131,8 +131,8 @@ def _payload_types(section: Iterable[str], codec: str) -> set[str]:
     return {m[1] for m in matches if m is not None and m[2].lower() == codec}
 
 
-def offers_stereo(sdp: str) -> set[str]:
-    """Return the mids of the audio sections in which the other side announces stereo Opus."""
+def sends_stereo(sdp: str) -> set[str]:
+    """Return the mids of the audio sections in which the other side will send stereo Opus (RFC 7587, `sprop-stereo`)."""
     mids = set()
     for section in _split(sdp)[1:]:
         mid = _value(section, "a=mid:")
@@ -141,7 +141,7 @@ def offers_stereo(sdp: str) -> set[str]:
         opus = _payload_types(section, "opus")
         for line in section:
             match = _FMTP.match(line.strip())
-            if match is not None and match[1] in opus and "stereo=1" in _parameters(match[2]):
+            if match is not None and match[1] in opus and "sprop-stereo=1" in _parameters(match[2]):
                 mids.add(mid)
     return mids
 
@@ -181,7 +181,7 @@ def start_bitrate(sdp: str, bitrates: Mapping[str, int]) -> str:
     their scalability mode.
 
     Args:
-        sdp: Our own offer.
+        sdp: The server's answer to our offer: libwebrtc reads there how to send.
         bitrates: The target of each section by mid, in bits a second. Targets under 300 kbit/s need no help.
     """
 

@@ -119,6 +119,10 @@ class DataChannel:
         """The SCTP stream, once it is known."""
         return self._channel.id
 
+    def close(self) -> None:
+        """Close the channel behind what was sent; the sink is told `closed` when the other side has agreed."""
+        self._channel.close()
+
     def detach(self) -> None:
         """Tell the sink nothing any more; the channel itself ends with its connection."""
         self._sink = _Deaf()

@@ -128,6 +128,7 @@ class SessionChannels:
         self._data_track: DataChannel | None = None
         self._remote: list[DataChannel] = []
         self._closed: Exception | None = None
+        self._flushed: asyncio.Future[None] | None = None
         self.undecodable = 0
         self.unknown = 0
 
@@ -162,6 +163,34 @@ class SessionChannels:
         limit = DEFAULT_MAX_MESSAGE_SIZE if size is None else size or 2**31
         for lane in self._lanes.values():
             lane.max_size = limit
+
+    async def flush(self, timeout: float) -> bool:
+        """Let reliable packets reach the server, those that wait included, and close their channel.
+
+        The channel is closed as SCTP does it (RFC 8831, section 6.7): the stream is reset behind what was sent, so
+        when the reset has come back, everything has arrived.
+
+        Args:
+            timeout: Seconds it may take.
+
+        Returns:
+            Whether everything has arrived.
+        """
+        lane = self._lanes.get(_RELIABLE)
+        if lane is None or (self._sequence.last == 0 and not len(lane.outbox)):
+            return True
+        if not lane.usable:
+            return False
+        self._flushed = asyncio.get_running_loop().create_future()
+        lane.drain()
+        if not len(lane.outbox):
+            lane.channel.close()
+        try:
+            async with asyncio.timeout(timeout):
+                await self._flushed
+        except TimeoutError:
+            return False
+        return True
 
     def close(self, error: Exception) -> None:
         """Let go of the channels; packets that wait fail with `error`."""
@@ -265,6 +294,9 @@ class SessionChannels:
         if state == "open":
             lane.usable = True
             lane.drain()
+        elif self._flushed is not None:
+            if state == "closed" and lane.channel.label == RELIABLE_LABEL and not self._flushed.done():
+                self._flushed.set_result(None)
         elif self._closed is None:
             was_usable, lane.usable = lane.usable, False
             if state == "closed":
@@ -277,3 +309,5 @@ class SessionChannels:
         for lane in self._lanes.values():
             if lane.channel is channel and lane.usable:
                 lane.drain()
+                if self._flushed is not None and not len(lane.outbox):
+                    lane.channel.close()

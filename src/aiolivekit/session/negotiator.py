@@ -24,7 +24,8 @@ class Negotiator:
     Args:
         peer: The publisher.
         scope: Owns the task that does the work.
-        edit: Edits an offer before it becomes ours.
+        edit_offer: Edits an offer before it becomes ours.
+        edit_answer: Edits an answer before it is applied.
         post: Sends a signalling message.
         on_answer: Called after an answer has been applied, with the message.
         on_failure: Called once when negotiation is over for this session, with the cause.
@@ -36,14 +37,16 @@ class Negotiator:
         peer: PeerConnection,
         scope: TaskScope,
         *,
-        edit: Callable[[str], str],
+        edit_offer: Callable[[str], str],
+        edit_answer: Callable[[str], str],
         post: Callable[[rtc.SignalRequest], None],
         on_answer: Callable[[rtc.SessionDescription], None],
         on_failure: Callable[[NegotiationError], None],
         fast: bool,
     ) -> None:
         self._peer = peer
-        self._edit = edit
+        self._edit_offer = edit_offer
+        self._edit_answer = edit_answer
         self._post = post
         self._on_answer = on_answer
         self._on_failure = on_failure
@@ -107,7 +110,7 @@ class Negotiator:
                 waiter.set_exception(error)
 
     async def _offer(self, effect: MakeOffer) -> None:
-        sdp = self._edit(await self._peer.create_offer(ice_restart=effect.ice_restart))
+        sdp = self._edit_offer(await self._peer.create_offer(ice_restart=effect.ice_restart))
         await self._peer.set_local_offer(sdp)
         description = rtc.SessionDescription(type="offer", sdp=sdp, id=effect.offer_id)
         self._post(rtc.SignalRequest(offer=description))
@@ -116,7 +119,7 @@ class Negotiator:
         if not self._machine.accepts(answer.id):
             self.stale_answers += 1
             return
-        await self._peer.set_answer(answer.sdp)
+        await self._peer.set_answer(self._edit_answer(answer.sdp))
         effects = self._machine.answered(self._loop.time())
         settled = self._machine.settled
         self._on_answer(answer)

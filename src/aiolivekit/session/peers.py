@@ -80,8 +80,8 @@ class SessionPeers:
         self._negotiator: Negotiator | None = None
         self._subscriber_work: SerialRunner | None = None
         self._publisher_wanted = False
-        # Of our tracks by cid: what to start with, and which are stereo; of received sections by mid: which are.
-        self._start_bitrates: dict[str, int] = {}
+        self._start_bitrates: dict[LocalSender, int] = {}
+        # Of our tracks by cid, and of the sections we receive in by mid.
         self._stereo_tracks: set[str] = set()
         self._stereo_offered: set[str] = set()
 
@@ -116,7 +116,8 @@ class SessionPeers:
         self._negotiator = Negotiator(
             publisher,
             self._scope,
-            edit=self._edit_offer,
+            edit_offer=self._edit_offer,
+            edit_answer=self._edit_answer,
             post=self._post,
             on_answer=self._publisher_answered,
             on_failure=self._negotiation_failed,
@@ -220,13 +221,13 @@ class SessionPeers:
         if stereo:
             self._stereo_tracks.add(track.cid)
         if codec == "VP8" and not any(encoding.scalability_mode for encoding in encodings):
-            self._start_bitrates[track.cid] = sum(encoding.max_bitrate or 0 for encoding in encodings)
+            self._start_bitrates[sender] = sum(encoding.max_bitrate or 0 for encoding in encodings)
         self._publisher_wanted = True
         return sender
 
     def remove_track(self, sender: LocalSender) -> None:
         """Stop sending; a sender of another session is ignored."""
-        self._start_bitrates.pop(sender.track.cid, None)
+        self._start_bitrates.pop(sender, None)
         self._stereo_tracks.discard(sender.track.cid)
         if self._publisher is not None:
             self._publisher.remove(sender)
@@ -253,19 +254,22 @@ class SessionPeers:
 
     def _edit_offer(self, sdp: str) -> str:
         mids = sdp_edits.mids_by_track(sdp)
-        bitrates = {mids[cid]: bits for cid, bits in self._start_bitrates.items() if cid in mids}
-        sdp = sdp_edits.start_bitrate(sdp, bitrates)
         stereo = {mids[cid] for cid in self._stereo_tracks if cid in mids} | self._stereo_offered
         if stereo:
             sdp = sdp_edits.allow_stereo(sdp, stereo)
         return sdp_edits.inactive_to_recvonly(sdp) if self.single else sdp
+
+    def _edit_answer(self, sdp: str) -> str:
+        # libwebrtc takes the parameters of what it sends from the other side's description.
+        bitrates = {sender.mid: bits for sender, bits in self._start_bitrates.items() if sender.mid is not None}
+        return sdp_edits.start_bitrate(sdp, bitrates)
 
     def _publisher_answered(self, answer: rtc.SessionDescription) -> None:
         assert self._publisher is not None
         self._channels.set_max_message_size(sdp_edits.max_message_size(answer.sdp))
         if self.single:
             self._incoming.update(self._publisher, answer.sdp, answer.mid_to_track_id)
-            stereo = sdp_edits.offers_stereo(answer.sdp) & self._incoming.mids
+            stereo = sdp_edits.sends_stereo(answer.sdp) & self._incoming.mids
             if not stereo <= self._stereo_offered:
                 # What the server sends there is stereo; we hear it so once our own offer says we can.
                 self._stereo_offered |= stereo
@@ -288,7 +292,7 @@ class SessionPeers:
         async def answer() -> None:
             await subscriber.set_offer(offer.sdp)
             sdp = await subscriber.create_answer()
-            stereo = sdp_edits.offers_stereo(offer.sdp)
+            stereo = sdp_edits.sends_stereo(offer.sdp)
             if stereo:
                 sdp = sdp_edits.allow_stereo(sdp, stereo)
             await subscriber.set_local_answer(sdp)

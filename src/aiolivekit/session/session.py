@@ -42,6 +42,8 @@ _logger = logging.getLogger("aiolivekit.session")
 _DISCONNECT = rtc.LeaveRequest.Action.DISCONNECT
 _RESUME = rtc.LeaveRequest.Action.RESUME
 _FINAL_STATS_TIMEOUT = 0.5
+_FLUSH_TIMEOUT = 1.0
+"""Seconds: leaving waits so long for reliable packets that are on their way."""
 _LEAVE_GRACE = 0.5
 """Seconds: when the server sends us away it closes the data channels too, and they can be faster than its word."""
 
@@ -85,6 +87,7 @@ class RtcSession:
         self._connected: asyncio.Future[None] | None = None
         self._lost = False
         self._late_loss: asyncio.TimerHandle | None = None
+        self._closing = False
         self._closed: Exception | None = None
         self._final_stats: SessionStats | None = None
         self._dispatcher = SignalDispatcher(self)
@@ -306,20 +309,23 @@ class RtcSession:
             reason: What the server is told.
             leave: Whether to tell it at all; false when it asked us to go.
         """
-        if self._closed is not None:
+        if self._closed is not None or self._closing:
             return
+        self._closing = True
+        if leave and not self._lost and _had_joined(self._connected):
+            await self._channels.flush(_FLUSH_TIMEOUT)
         error = ClosedError("the session was closed")
         self._closed = error
         if self._late_loss is not None:
             self._late_loss.cancel()
-        had_joined = self._connected is not None and self._connected.done() and not self._connected.cancelled()
+        joined = _had_joined(self._connected)
         if self._connected is not None:
             self._connected.cancel()
         self._channels.close(error)
         self._requests.close(error)
         self._peers.stop_negotiating(NegotiationError("the session was closed"))
         try:
-            self._final_stats = await self._collect_final_stats() if had_joined else SessionStats()
+            self._final_stats = await self._collect_final_stats() if joined else SessionStats()
             await self._scope.aclose()
             if self._signal is not None:
                 request = (
@@ -336,6 +342,11 @@ class RtcSession:
         except Exception as error:  # noqa: BLE001 - the end goes on without them
             _logger.debug("no final stats: %s", error)
             return SessionStats()
+
+
+def _had_joined(connected: asyncio.Future[None] | None) -> bool:
+    """Whether a session got as far as being connected."""
+    return connected is not None and connected.done() and not connected.cancelled() and connected.exception() is None
 
 
 def _connect_error(event: SessionClosed) -> ConnectError:

@@ -75,9 +75,9 @@ def test_inactive_to_recvonly_keeps_the_rest() -> None:
     assert sdp.inactive_to_recvonly(data) == data
 
 
-def test_offers_stereo() -> None:
-    assert sdp.offers_stereo(OFFER) == {"0"}
-    assert sdp.offers_stereo(OFFER.replace("stereo=1", "sprop-stereo=1")) == set()
+def test_sends_stereo() -> None:
+    assert sdp.sends_stereo(OFFER) == set()
+    assert sdp.sends_stereo(OFFER.replace("stereo=1", "sprop-stereo=1")) == {"0"}
 
 
 def test_allow_stereo_once_and_where_asked() -> None:
@@ -101,7 +101,7 @@ def test_start_bitrate_vp8_only() -> None:
 def test_any_text_is_survived(text: str) -> None:
     sdp.media_sections(text)
     sdp.max_message_size(text)
-    sdp.offers_stereo(text)
+    sdp.sends_stereo(text)
     # No edit loses a line it does not mean to change.
     for edited in (sdp.inactive_to_recvonly(text), sdp.allow_stereo(text), sdp.start_bitrate(text, {"0": 500_000})):
         assert len(edited) >= len(text)

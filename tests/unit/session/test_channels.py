@@ -212,3 +212,30 @@ async def test_threshold_can_be_set() -> None:
         assert channels.threshold(RELIABLE) == 5
         assert channels.threshold(LOSSY) == 2 * 1024 * 1024
         assert channels.buffered_amount(LOSSY) == 0
+
+
+async def test_flush_waits_for_what_is_on_its_way() -> None:
+    async with sides() as (a, b, _):
+        channels = a.channels_of_session
+        for number in range(100):
+            assert channels.try_publish(packet(b"%d" % number + bytes(10_000)), RELIABLE)
+        assert channels.buffered_amount(RELIABLE) > 0
+        assert await channels.flush(10)
+        assert a.lost == []
+        async with asyncio.timeout(10):
+            assert len([await b.events.get() for _ in range(100)]) == 100
+
+
+async def test_flush_gives_up_on_a_channel_that_never_opened() -> None:
+    async with sides(connect=False) as (a, _b, _):
+        task = asyncio.create_task(a.channels_of_session.publish(packet(b"x"), RELIABLE))
+        await asyncio.sleep(0)
+        assert not await a.channels_of_session.flush(0.01)
+        a.channels_of_session.close(ClosedError("over"))
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_nothing_to_flush() -> None:
+    async with sides() as (a, _b, _):
+        assert await a.channels_of_session.flush(1)
+        assert a.channels_of_session.usable

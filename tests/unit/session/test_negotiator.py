@@ -31,7 +31,8 @@ class Table:
         self.negotiator = Negotiator(
             self.publisher,
             self.scope,
-            edit=lambda sdp: sdp,
+            edit_offer=lambda sdp: sdp,
+            edit_answer=lambda sdp: sdp,
             post=lambda request: self.offers.put_nowait(request.offer),
             on_answer=lambda answer: self.applied.append(answer.id),
             on_failure=self.failures.append,
