@@ -57,13 +57,15 @@ class Resources:
     def leaked_since(self, before: Resources) -> list[str]:
         """What there is more of than before, in words."""
         found = [f"task {name}" for task, name in self.tasks.items() if task not in before.tasks]
-        found += _more_than("fd", self.fds, before.fds, self._fds_once_a_process())
+        found += _more_than("fd", self.fds, before.fds, self._fds_once_a_process(before))
         found += _more_than("thread", self.threads, before.threads, Counter(dict.fromkeys(_ONCE_A_PROCESS, 1)))
         return found
 
-    def _fds_once_a_process(self) -> Counter[str]:
-        names = set(self.threads.values())
-        return sum((fds for thread, fds in _ONCE_A_PROCESS.items() if thread in names), Counter())
+    def _fds_once_a_process(self, before: Resources) -> Counter[str]:
+        names = set(self.threads.values()) - set(before.threads.values())
+        # And one with which libwebrtc wakes this event loop, for as long as the loop lives.
+        once_a_loop = Counter({"anon_inode:[eventfd]": 1})
+        return sum((fds for thread, fds in _ONCE_A_PROCESS.items() if thread in names), once_a_loop)
 
 
 def _more_than(what: str, now: dict[int, str], before: dict[int, str], allowed: Counter[str]) -> list[str]:

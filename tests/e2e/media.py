@@ -36,7 +36,7 @@ async def play_tone(rtc: Any, source: Any, frequency: float, rate: int = RATE) -
 
 
 async def listen(rtc: Any, track: Any, seconds: float, num_channels: int = 1) -> np.ndarray:
-    """Return what a track sounds like for a while, after it has begun to sound; a column a channel if there are more."""
+    """Return what a track sounds like for a while once it has begun to sound; several channels are columns."""
     stream = rtc.AudioStream(track, num_channels=num_channels)
     heard: list[np.ndarray] = []
     total = 0

@@ -16,8 +16,8 @@ from aiolivekit.options import SignalOptions
 from aiolivekit.signalling import ResumeRequest, SignalClient
 from aiolivekit.testing import RealServer, access_token
 
-from ...leaks import no_leaks
-from .servers import Recorder
+from ..leaks import no_leaks
+from ..unit.signalling.servers import Recorder
 
 pytestmark = pytest.mark.e2e
 
