@@ -132,7 +132,7 @@ def _payload_types(section: Iterable[str], codec: str) -> set[str]:
 
 
 def sends_stereo(sdp: str) -> set[str]:
-    """Return the mids of the audio sections in which the other side will send stereo Opus (RFC 7587, `sprop-stereo`)."""
+    """Return the mids of the audio sections whose sender will send stereo Opus (RFC 7587, `sprop-stereo`)."""
     mids = set()
     for section in _split(sdp)[1:]:
         mid = _value(section, "a=mid:")

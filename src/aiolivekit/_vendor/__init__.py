@@ -1,0 +1,1 @@
+"""Code of other projects, unchanged, each with its licence and origin beside it."""

@@ -1,0 +1,14 @@
+class InternalError(Exception):
+    pass
+
+
+class InvalidAccessError(Exception):
+    pass
+
+
+class InvalidStateError(Exception):
+    pass
+
+
+class OperationError(Exception):
+    pass
