@@ -1,0 +1,278 @@
+"""What to do after a loss: resume, restart or give up, when, and how often.
+
+The states and what follows from what are in `core.reconnect_table`; here are attempts, causes and time. LiveKit's own
+rules are in `signalling-reconnection.allium` of its specifications: a resume keeps the session, a restart (full
+reconnect) joins anew; an episode goes from resume to restart and never back; only the server's word or its judgement
+of the token ends it before its attempts are used up.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from random import Random
+from typing import TypeVar
+
+from ..enums import DisconnectReason
+from .reconnect_policy import BackoffPolicy, ReconnectPolicy
+from .reconnect_table import TABLE, Do, Input, State
+
+__all__ = [
+    "Announce",
+    "Attempt",
+    "CancelAttempt",
+    "Cause",
+    "Effect",
+    "End",
+    "Failure",
+    "Mode",
+    "Reconnection",
+    "Recovered",
+    "Wish",
+]
+
+T = TypeVar("T")
+
+_HURRIED_ATTEMPTS = 3
+"""Attempts of an episode that the server may have made at once; after them it is asked no faster than others."""
+
+
+class Mode(Enum):
+    """How an attempt goes about it."""
+
+    RESUME = "resume"
+    RESTART = "restart"
+
+
+class Wish(Enum):
+    """What a loss, or the server's leave request, asks for."""
+
+    RESUME = "resume"
+    RESTART = "restart"
+    DISCONNECT = "disconnect"
+
+
+class Failure(Enum):
+    """How an attempt failed."""
+
+    NO_WORD = "no word"
+    """The server could not be asked: refused, unreachable, timed out, 5xx, lost again."""
+    MISMATCH = "mismatch"
+    """The server does not know the session, or asks for a new join."""
+    MEDIA = "media"
+    """Signalling came back, the media path did not."""
+    REVOKED = "revoked"
+    """The server does not let us in: leave with disconnect, or a token that it judged (validated 401 or 403)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Why something ended.
+
+    Args:
+        source: What was lost: `signal`, `publisher`, `subscriber`, `channel`, `negotiation`, `leave`, `internal`.
+        reason: The reason to give to the application if this is what ends the visit.
+        detail: For people.
+    """
+
+    source: str
+    reason: DisconnectReason
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Announce:
+    """Tell the application that a resume, or a restart, begins."""
+
+    mode: Mode
+    cause: Cause
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """Make an attempt, and report how it went with the same number."""
+
+    mode: Mode
+    number: int
+    cause: Cause
+
+
+@dataclass(frozen=True, slots=True)
+class CancelAttempt:
+    """Stop the attempt under way and close what it opened; it reports nothing more."""
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """The episode ended well."""
+
+    mode: Mode
+    cause: Cause
+    attempts: int
+    duration: float
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """Close the engine, for this cause."""
+
+    cause: Cause
+
+
+Effect = Announce | Attempt | CancelAttempt | Recovered | End
+
+
+@dataclass(slots=True)
+class Reconnection:
+    """The engine's state towards the room.
+
+    Tell it what happens, do what it returns in order, and call `poll` at `deadline`. Times are seconds on one
+    monotonic clock. The permission to reconnect is lost for good when the server revokes it: the state is then CLOSED.
+
+    Args:
+        policy: Delays, and when to give up.
+        rng: Where jitter comes from.
+    """
+
+    policy: ReconnectPolicy = field(default_factory=BackoffPolicy)
+    rng: Random = field(default_factory=Random)
+    state: State = State.CONNECTED
+    deadline: float | None = None
+    attempts: int = 0
+    """Attempts made in this episode."""
+    media_alive: bool = True
+    """Whether the media path still stands, as far as is known."""
+    revoked: bool = False
+    _began: float = 0.0
+    _cause: Cause | None = None
+    _hurried: int = 0
+
+    @property
+    def mode(self) -> Mode | None:
+        """How the episode goes about it, `None` outside one."""
+        if not self.state.reconnecting:
+            return None
+        return Mode.RESUME if self.state in (State.RESUME_DUE, State.RESUMING) else Mode.RESTART
+
+    @property
+    def cause(self) -> Cause | None:
+        """What began the episode, `None` outside one."""
+        return self._cause if self.state.reconnecting else None
+
+    def lost(self, cause: Cause, wish: Wish, now: float, *, hurry: bool = False, media: bool = False) -> list[Effect]:
+        """Note a loss, or a leave request of the server.
+
+        Args:
+            cause: What was lost and why.
+            wish: What it asks for.
+            now: The time.
+            hurry: The server says to come back at once.
+            media: The media path is what was lost.
+        """
+        if self.state is State.CLOSED:
+            return []
+        if wish is Wish.DISCONNECT:
+            self.revoked = True
+            return self._take(Input.REVOKED, now, cause)
+        if self.state is State.CONNECTED:
+            self._began, self._cause, self.attempts, self._hurried = now, cause, 0, 0
+            self.media_alive = True
+            if self._delay(now) is None:
+                return self._take(Input.EXHAUSTED, now, cause)
+        if media:
+            self.media_alive = False
+        effects = self._take(Input.LOST if wish is Wish.RESUME else Input.RESTART_ASKED, now, cause)
+        if hurry:
+            effects += self._hurry(now)
+        return effects
+
+    def succeeded(self, now: float) -> list[Effect]:
+        """Note that the attempt under way has connected the room again."""
+        return self._take(Input.SUCCEEDED, now, self._cause)
+
+    def failed(self, failure: Failure, cause: Cause, now: float, *, hurry: bool = False) -> list[Effect]:
+        """Note that the attempt under way failed.
+
+        Args:
+            failure: How.
+            cause: The same for people; it is what the end gives as its reason if the permission is revoked.
+            now: The time.
+            hurry: The server says to come back at once.
+        """
+        if not self.state.attempting:
+            return []
+        if failure is Failure.REVOKED:
+            self.revoked = True
+            return self._take(Input.REVOKED, now, cause, over=True)
+        if failure is Failure.MEDIA:
+            self.media_alive = False
+        if self._delay(now) is None:
+            # What began the episode says more than the last thing tried.
+            return self._take(Input.EXHAUSTED, now, self._cause)
+        again = failure is Failure.NO_WORD and self.media_alive
+        effects = self._take(Input.FAILED if again else Input.RESUME_REFUTED, now, cause)
+        if hurry:
+            effects += self._hurry(now)
+        return effects
+
+    def retry_now(self, now: float) -> list[Effect]:
+        """Make the attempt that is waited for at once: the application knows that the network is back."""
+        if self.state in (State.RESUME_DUE, State.RESTART_DUE) and self._delay(now) is not None:
+            return self._take(Input.DUE, now, self._cause)
+        return []
+
+    def close(self, cause: Cause, now: float) -> list[Effect]:
+        """Leave for good."""
+        return self._take(Input.CLOSE, now, cause)
+
+    def poll(self, now: float) -> list[Effect]:
+        """Look at the clock."""
+        if self.deadline is None or now < self.deadline:
+            return []
+        return self._take(Input.DUE, now, self._cause)
+
+    def _hurry(self, now: float) -> list[Effect]:
+        if self.state not in (State.RESUME_DUE, State.RESTART_DUE) or self._hurried >= _HURRIED_ATTEMPTS:
+            return []
+        self._hurried += 1
+        return self._take(Input.DUE, now, self._cause)
+
+    def _delay(self, now: float) -> float | None:
+        delay = self.policy.delay(self.attempts + 1, now - self._began, self.rng)
+        return None if delay is None else max(0.0, delay)
+
+    def _take(self, happening: Input, now: float, cause: Cause | None, *, over: bool = False) -> list[Effect]:
+        rule = TABLE[self.state].get(happening)
+        if rule is None:
+            return []
+        assert cause is not None
+        before = self.mode
+        self.state, does = rule
+        self.deadline = None
+        effects: list[Effect] = []
+        for do in does:
+            match do:
+                case Do.WAIT:
+                    # A policy that would rather give up is asked when an attempt has failed; here is one to make.
+                    self.deadline = now + (self._delay(now) or 0.0)
+                case Do.ANNOUNCE:
+                    effects.append(Announce(_known(self.mode), cause))
+                case Do.ATTEMPT:
+                    self.attempts += 1
+                    effects.append(Attempt(_known(self.mode), self.attempts, _known(self._cause)))
+                case Do.CANCEL:
+                    # An attempt that has reported is over by itself.
+                    if not over:
+                        effects.append(CancelAttempt(self.attempts))
+                case Do.RECOVERED:
+                    effects.append(Recovered(_known(before), _known(self._cause), self.attempts, now - self._began))
+                case Do.END:
+                    effects.append(End(cause))
+        return effects
+
+
+def _known(value: T | None) -> T:
+    assert value is not None
+    return value
