@@ -6,6 +6,7 @@ import importlib
 import importlib.util
 import itertools
 import os
+import signal
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -15,6 +16,10 @@ import pytest
 
 # libwebrtc reads it at the first peer connection of the process; without it loopback has no candidates.
 os.environ["WRTC_ALLOW_LOOPBACK"] = "1"
+
+# A shell that runs the tests in the background has them ignore Ctrl-C, and so the programs they start and interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 from aiolivekit.testing import RealServer, ServerUnavailableError, find_server
 

@@ -92,6 +92,9 @@ _OFFERED_TYPES = {
     "h265": (116,),
 }
 
+_OFFERED_AUDIO = {"opus": "minptime=10;useinbandfec=1", "red": "111/111"}
+"""Format parameters of our own offers, whatever the publisher said of its own side."""
+
 
 def canonical_mime(kind: str, name: str) -> str:
     """Return kind and name as `TrackInfo.mime_type` spells them."""
@@ -141,11 +144,12 @@ def offered_codecs(kind: str, published: list[Codec]) -> list[Codec]:
             continue
         taken[codec.mime] = index + 1
         number = numbers[index]
-        fmtp = f"{_OFFERED_TYPES['opus'][0]}/{_OFFERED_TYPES['opus'][0]}" if codec.mime == "red" else codec.fmtp
+        fmtp = _OFFERED_AUDIO.get(codec.mime, codec.fmtp)
         fmtp = ";".join(p for p in fmtp.split(";") if not p.strip().startswith("x-google"))
         feedback = _SEND_FEEDBACK if kind == "video" else ()
         offered.append(Codec(number, codec.name, codec.clock_rate, codec.channels, fmtp, feedback))
-    return offered
+    # Opus first, as the real server offers: what comes in as redundancy may still leave so.
+    return sorted(offered, key=lambda c: c.mime != "opus") if kind == "audio" else offered
 
 
 def _same(ours: Codec, theirs: Codec) -> bool:

@@ -45,8 +45,8 @@ class DownTrack:
     @property
     def outgoing(self) -> Outgoing:
         """How session descriptions name it."""
-        publisher = self.track.publisher
-        return Outgoing(self.ssrc, f"{publisher.sid}|{self.track.sid}", self.track.sid)
+        track = self.track
+        return Outgoing(self.ssrc, f"{track.publisher.sid}|{track.sid}", track.sid, stereo=track.info.stereo)
 
     @property
     def paused(self) -> bool:

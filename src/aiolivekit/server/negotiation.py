@@ -60,6 +60,7 @@ class Outgoing:
     ssrc: int
     stream_id: str
     track_id: str
+    stereo: bool = False
 
 
 @dataclass(frozen=True)
@@ -142,7 +143,7 @@ def _answer(media: Media, wish: PublishWish | None, outgoing: Outgoing | None) -
     return section
 
 
-def _codec_lines(codecs: list[Codec], wish: PublishWish | None) -> list[str]:
+def _codec_lines(codecs: list[Codec], wish: PublishWish | None, outgoing: Outgoing | None) -> list[str]:
     lines = []
     for codec in codecs:
         channels = f"/{codec.channels}" if codec.channels > 1 else ""
@@ -150,6 +151,8 @@ def _codec_lines(codecs: list[Codec], wish: PublishWish | None) -> list[str]:
         fmtp = codec.fmtp
         if wish is not None and codec.mime == "opus":
             fmtp = _opus_parameters(codec, wish)
+        if outgoing is not None and outgoing.stereo and codec.mime == "opus":
+            fmtp = f"{fmtp};sprop-stereo=1" if fmtp else "sprop-stereo=1"
         if fmtp:
             lines.append(f"a=fmtp:{codec.payload_type} {fmtp}")
         lines += [f"a=rtcp-fb:{codec.payload_type} {feedback}" for feedback in codec.feedback]
@@ -224,7 +227,7 @@ def _media_lines(
         *_transport_lines(transport),
         "a=rtcp-mux",
         "a=rtcp-rsize",
-        *_codec_lines(codecs, wish),
+        *_codec_lines(codecs, wish, outgoing),
         *(f"a=extmap:{number} {uri}" for uri, number in extensions.items()),
     ]
     if rids:
