@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-import itertools
 import os
 import signal
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Literal, NoReturn, Protocol
+from typing import Any, Literal, Protocol
 
 import pytest
 
@@ -22,6 +21,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 from aiolivekit.testing import RealServer, ServerUnavailableError, find_server
+from aiolivekit.testing.plugin import unavailable as _unavailable
 
 PeerMode = Literal["single", "dual"]
 _MODES: tuple[PeerMode, ...] = ("single", "dual")
@@ -49,38 +49,32 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("peer_mode", _MODES if chosen == "both" else (chosen,))
 
 
-def _unavailable(what: str) -> NoReturn:
-    """Skip on a user's machine; fail where CI is set, so that nothing goes untested there unseen."""
-    if os.environ.get("CI", "").lower() not in ("", "0", "false"):
-        pytest.fail(f"{what} (a failure, not a skip, because CI is set)", pytrace=False)
-    pytest.skip(what)
-
-
 @pytest.fixture(scope="session")
-def server_binary() -> Path:
+def livekit_server_binary() -> Path:
     """The LiveKit server; building it the first time takes minutes."""
     try:
-        return find_server()
+        binary = find_server()
     except ServerUnavailableError as error:
-        reason = str(error)
-    _unavailable(f"no real LiveKit server: {reason}")
+        _unavailable(f"no real LiveKit server: {error}")
+    return binary
 
 
 @pytest.fixture(scope="session")
-def real_server(server_binary: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealServer]:
-    """One LiveKit server for the whole run. A test that breaks its server starts its own `RealServer`."""
-    log = tmp_path_factory.mktemp("livekit-server") / "server.log"
-    with RealServer(binary=server_binary, log_path=log) as server:
-        yield server
+def server_binary(livekit_server_binary: Path) -> Path:
+    """The same for tests that start servers of their own."""
+    return livekit_server_binary
 
 
-_room_numbers = itertools.count(1)
+@pytest.fixture(scope="session")
+def real_server(livekit_real_server: RealServer) -> RealServer:
+    """The real server of the whole run. A test that breaks its server starts its own `RealServer`."""
+    return livekit_real_server
 
 
 @pytest.fixture
-def room_name() -> str:
+def room_name(livekit_room_name: str) -> str:
     """A name no other test uses."""
-    return f"room-{os.getpid()}-{next(_room_numbers)}"
+    return livekit_room_name
 
 
 @pytest.fixture

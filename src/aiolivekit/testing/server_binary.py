@@ -39,7 +39,7 @@ class ServerUnavailableError(LiveKitError):
     """There is no LiveKit server of the right version, and it could not be built."""
 
 
-def find_server(*, cancelled: threading.Event | None = None) -> Path:
+def find_server(*, cancelled: threading.Event | None = None, build: bool = True) -> Path:
     """Return the path of a server binary of version `SERVER_VERSION`; blocks while it is being built.
 
     In this order: the binary `$AIOLIVEKIT_LIVEKIT_SERVER` names, `livekit-server` on the PATH if it has the
@@ -47,9 +47,10 @@ def find_server(*, cancelled: threading.Event | None = None) -> Path:
 
     Args:
         cancelled: Ends a build when it is set.
+        build: Whether to build one if there is none.
 
     Raises:
-        ServerUnavailableError: If there is none and it could not be built, or if the one that
+        ServerUnavailableError: If there is none and it could not or should not be built, or if the one that
             `$AIOLIVEKIT_LIVEKIT_SERVER` names is missing or of another version.
     """
     named = os.environ.get("AIOLIVEKIT_LIVEKIT_SERVER")
@@ -64,6 +65,8 @@ def find_server(*, cancelled: threading.Event | None = None) -> Path:
     on_path = shutil.which("livekit-server")
     if on_path is not None and server_version(Path(on_path)) == SERVER_VERSION:
         return Path(on_path)
+    if not build and not _cached().exists():
+        raise ServerUnavailableError(f"livekit-server {SERVER_VERSION} is neither on the PATH nor in the cache")
     return build_server(cancelled=cancelled)
 
 
@@ -99,6 +102,11 @@ def cache_directory() -> Path:
     return Path(base) / "aiolivekit"
 
 
+def _cached() -> Path:
+    name = "server.exe" if sys.platform == "win32" else "server"
+    return cache_directory() / f"livekit-server-{SERVER_VERSION}" / name
+
+
 def build_server(*, cancelled: threading.Event | None = None) -> Path:
     """Return the server in the cache, after building it there if it is not there yet.
 
@@ -112,8 +120,8 @@ def build_server(*, cancelled: threading.Event | None = None) -> Path:
     """
     cancelled = cancelled if cancelled is not None else threading.Event()
     cache = cache_directory()
-    home = cache / f"livekit-server-{SERVER_VERSION}"
-    binary = home / ("server.exe" if sys.platform == "win32" else "server")
+    binary = _cached()
+    home = binary.parent
     # The directory appears by one rename after the build, so what is there is complete.
     if binary.exists():
         return binary
