@@ -12,12 +12,9 @@ async def join_and_greet(url: str, token: str) -> rtc.Room:
 
     @room.on("data_received")
     def greet(packet: rtc.DataPacket) -> None:
-        if packet.topic == "name" and packet.participant is not None:
+        if packet.topic == "name":
             text = f"Hello, {packet.data.decode()}!"
-            to = [packet.participant.identity]
-            task = asyncio.create_task(
-                room.local_participant.publish_data(text, topic="greeting", destination_identities=to)
-            )
+            task = asyncio.create_task(room.local_participant.publish_data(text, topic="greeting"))
             replies.add(task)
             task.add_done_callback(replies.discard)
 
