@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import ssl
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any
+from random import Random
+from typing import TYPE_CHECKING, Any, Protocol
 
 from .enums import (
     ContinualGatheringPolicy,
@@ -24,11 +25,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AudioEncoding",
+    "BackoffPolicy",
     "DataStreamOptions",
     "EngineOptions",
     "FrameMetadata",
     "IceServer",
     "ParticipantTrackPermission",
+    "ReconnectPolicy",
     "RoomOptions",
     "RtcConfiguration",
     "SignalOptions",
@@ -167,6 +170,56 @@ class SignalOptions:
     sdk_name: str = "PYTHON"
 
 
+class ReconnectPolicy(Protocol):
+    """The delays of an episode; users may give their own.
+
+    An episode begins with the loss of a connection and ends when the room is connected again or given up.
+    """
+
+    def delay(self, attempt: int, elapsed: float, rng: Random) -> float | None:
+        """Return the seconds to wait before an attempt, or `None` to give up.
+
+        Args:
+            attempt: Which attempt of the episode this would be, from 1.
+            elapsed: Seconds since the episode began.
+            rng: Where chance comes from.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class BackoffPolicy:
+    """Full jitter: a random share of a bound that doubles with each attempt up to a cap.
+
+    Given up is when both `attempts` have been made and `duration` has passed. With full jitter alone ten attempts
+    may be over within a few seconds; those after the tenth wait at least half the cap, so that their number stays
+    bounded too.
+
+    Args:
+        attempts: Made at least, however long they take.
+        duration: Seconds to go on trying at least.
+        base: Seconds that bound the first delay.
+        cap: Seconds that bound every delay.
+    """
+
+    attempts: int = 10
+    duration: float = 45.0
+    base: float = 0.3
+    cap: float = 7.0
+
+    def __post_init__(self) -> None:
+        if self.attempts < 1 or self.duration < 0 or self.base < 0 or self.cap <= 0:
+            raise ValueError("a policy makes at least one attempt, and its times are not negative (the cap: positive)")
+
+    def delay(self, attempt: int, elapsed: float, rng: Random) -> float | None:
+        """See `ReconnectPolicy`."""
+        if attempt > self.attempts:
+            if elapsed >= self.duration:
+                return None
+            return rng.uniform(self.cap / 2, self.cap)
+        # Past 2**32 the cap rules anyway, and floats stay finite.
+        return rng.uniform(0.0, min(self.cap, self.base * 2.0 ** min(attempt - 1, 32)))
+
+
 @dataclass
 class EngineOptions:
     """Options of `RtcEngine.connect` (the seed's `EngineOptions`).
@@ -180,6 +233,7 @@ class EngineOptions:
         buffered_amount_high: Bytes queued in libwebrtc above which `publish_data` waits, until the low threshold
             is reached again. The distance between the two is what is handed over in one go.
         slow_handler: Seconds after which an event handler still running is reported in the log.
+        reconnect_policy: When to try to reconnect, and when to give up.
     """
 
     rtc_config: RtcConfiguration = field(default_factory=RtcConfiguration)
@@ -189,6 +243,7 @@ class EngineOptions:
     publish_timeout: float = 10.0
     buffered_amount_high: int = 4 * 1024 * 1024
     slow_handler: float = 10.0
+    reconnect_policy: ReconnectPolicy = field(default_factory=BackoffPolicy)
 
 
 @dataclass
@@ -209,6 +264,7 @@ class RoomOptions:
         ssl_context: TLS settings.
         http_session: An HTTP session to use; it is not closed by us.
         event_queue_size: How many events `Room.events()` holds before it drops the oldest and says so.
+        reconnect_policy: When to try to reconnect, and when to give up (`None`: ten attempts and 45 s).
     """
 
     auto_subscribe: bool = True
@@ -224,3 +280,4 @@ class RoomOptions:
     ssl_context: ssl.SSLContext | None = None
     http_session: aiohttp.ClientSession | None = None
     event_queue_size: int = 1024
+    reconnect_policy: ReconnectPolicy | None = None

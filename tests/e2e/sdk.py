@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from types import ModuleType
 from typing import Any
+
+import aiohttp
 
 import aiolivekit
 
@@ -41,6 +43,9 @@ class Recorder:
         "sip_dtmf_received",
         "transcription_received",
         "connection_state_changed",
+        "reconnecting",
+        "reconnected",
+        "local_track_republished",
         "disconnected",
     )
 
@@ -100,6 +105,19 @@ class Sdk:
         return room, recorder
 
 
+async def room_service(server: Any, method: str, body: dict[str, Any]) -> dict[str, Any]:
+    """Call `RoomService` of the server of the test."""
+    headers = {"Authorization": f"Bearer {server.admin_token(str(body.get('room', '')))}"}
+    url = f"{server.http_url}/twirp/livekit.RoomService/{method}"
+    async with (
+        aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(DEADLINE)) as session,
+        session.post(url, json=body, headers=headers) as answer,
+    ):
+        found: dict[str, Any] = await answer.json()
+        assert answer.status == 200, found
+        return found
+
+
 async def until(condition: Callable[[], bool], what: str) -> None:
     """Wait for something that has no event of its own."""
     try:
@@ -138,3 +156,18 @@ async def meeting(
             await until(lambda: "bob" in alice.remote_participants, "alice sees bob")
             await until(lambda: "alice" in bob.remote_participants, "bob sees alice")
         yield alice, alice_events, bob, bob_events
+
+
+@asynccontextmanager
+async def running(coroutine: Any) -> AsyncIterator[None]:
+    task = asyncio.ensure_future(coroutine)
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+async def subscribed(events: Recorder) -> tuple[Any, Any, Any]:
+    return await events.wait("track_subscribed")  # type: ignore[return-value]

@@ -16,8 +16,13 @@ def received(events: Any, topic: str) -> list[bytes]:
     return [bytes(packet.data) for (packet,) in events.of("data_received") if packet.topic == topic]
 
 
-async def test_reliable_in_order_both_ways(real_server, token, pair: tuple[Sdk, Sdk], single: bool) -> None:
-    async with meeting(real_server.url, token, *pair, single=single) as (alice, alice_events, bob, bob_events):
+async def test_reliable_in_order_both_ways(livekit_server, livekit_token, pair: tuple[Sdk, Sdk], single: bool) -> None:
+    async with meeting(livekit_server.url, livekit_token, *pair, single=single) as (
+        alice,
+        alice_events,
+        bob,
+        bob_events,
+    ):
         sent = [b"%06d" % number + bytes(94) for number in range(300)]
         for message in sent:
             await alice.local_participant.publish_data(message, topic="there")
@@ -34,8 +39,8 @@ async def test_reliable_in_order_both_ways(real_server, token, pair: tuple[Sdk, 
         assert received(alice_events, "there") == []
 
 
-async def test_lossy_topic_and_kind(real_server, token, pair: tuple[Sdk, Sdk], single: bool) -> None:
-    async with meeting(real_server.url, token, *pair, single=single) as (alice, _, _bob, bob_events):
+async def test_lossy_topic_and_kind(livekit_server, livekit_token, pair: tuple[Sdk, Sdk], single: bool) -> None:
+    async with meeting(livekit_server.url, livekit_token, *pair, single=single) as (alice, _, _bob, bob_events):
         for number in range(20):
             await alice.local_participant.publish_data(b"%d" % number, reliable=False, topic="lossy")
             await asyncio.sleep(0.005)
@@ -47,17 +52,19 @@ async def test_lossy_topic_and_kind(real_server, token, pair: tuple[Sdk, Sdk], s
         assert len(set(numbers)) == len(numbers)
 
 
-async def test_text_payload_and_empty_topic(real_server, token, pair: tuple[Sdk, Sdk], single: bool) -> None:
-    async with meeting(real_server.url, token, *pair, single=single) as (alice, _, _bob, bob_events):
+async def test_text_payload_and_empty_topic(livekit_server, livekit_token, pair: tuple[Sdk, Sdk], single: bool) -> None:
+    async with meeting(livekit_server.url, livekit_token, *pair, single=single) as (alice, _, _bob, bob_events):
         await alice.local_participant.publish_data("grüße 🎉")
         (packet,) = await bob_events.wait("data_received")
         assert bytes(packet.data).decode() == "grüße 🎉"
         assert not packet.topic
 
 
-async def test_targeted_reaches_its_target_alone(real_server, token, pair: tuple[Sdk, Sdk], single: bool) -> None:
-    async with meeting(real_server.url, token, *pair, single=single) as (alice, _, bob, bob_events):
-        carol, carol_events = await pair[0].join(real_server.url, token("carol"), single=single)
+async def test_targeted_reaches_its_target_alone(
+    livekit_server, livekit_token, pair: tuple[Sdk, Sdk], single: bool
+) -> None:
+    async with meeting(livekit_server.url, livekit_token, *pair, single=single) as (alice, _, bob, bob_events):
+        carol, carol_events = await pair[0].join(livekit_server.url, livekit_token("carol"), single=single)
         try:
             await until(lambda: "carol" in alice.remote_participants, "alice sees carol")
             await alice.local_participant.publish_data(b"for bob", destination_identities=["bob"])
@@ -71,8 +78,8 @@ async def test_targeted_reaches_its_target_alone(real_server, token, pair: tuple
             await carol.disconnect()
 
 
-async def test_sizes(real_server, token, pair: tuple[Sdk, Sdk], single: bool) -> None:
-    async with meeting(real_server.url, token, *pair, single=single) as (alice, _, _bob, bob_events):
+async def test_sizes(livekit_server, livekit_token, pair: tuple[Sdk, Sdk], single: bool) -> None:
+    async with meeting(livekit_server.url, livekit_token, *pair, single=single) as (alice, _, _bob, bob_events):
         payloads = [bytes(index % 251 for index in range(size)) for size in (0, 1, 15_000, 60_000)]
         for payload in payloads:
             await alice.local_participant.publish_data(payload, topic="size")
@@ -80,10 +87,12 @@ async def test_sizes(real_server, token, pair: tuple[Sdk, Sdk], single: bool) ->
         assert received(bob_events, "size") == payloads
 
 
-async def test_what_was_sent_before_leaving_arrives(real_server, token, pair: tuple[Sdk, Sdk], single: bool) -> None:
+async def test_what_was_sent_before_leaving_arrives(
+    livekit_server, livekit_token, pair: tuple[Sdk, Sdk], single: bool
+) -> None:
     if not pair[0].is_ours:
         pytest.skip("the official SDK leaves without waiting for what it sent")
-    async with meeting(real_server.url, token, *pair, single=single) as (alice, _, _bob, bob_events):
+    async with meeting(livekit_server.url, livekit_token, *pair, single=single) as (alice, _, _bob, bob_events):
         sent = [b"%03d" % number + bytes(10_000) for number in range(200)]
         for message in sent:
             await alice.local_participant.publish_data(message, topic="last")

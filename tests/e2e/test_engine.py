@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from random import Random
 from typing import Any
 
 import pytest
@@ -25,7 +26,7 @@ from aiolivekit.session.events import (
     SpeakersChanged,
 )
 
-from .sdk import DEADLINE
+from .sdk import DEADLINE, room_service
 
 pytestmark = pytest.mark.e2e
 
@@ -33,8 +34,16 @@ Kind = SimulateScenarioKind
 RELIABLE = DataPacketKind.KIND_RELIABLE
 
 
+class Never:
+    """A policy that gives up at once."""
+
+    def delay(self, attempt: int, elapsed: float, rng: Random) -> float | None:
+        return None
+
+
 def options(single: bool) -> EngineOptions:
-    return EngineOptions(signal=SignalOptions(single_peer_connection=single), join_retries=0)
+    signal = SignalOptions(single_peer_connection=single)
+    return EngineOptions(signal=signal, join_retries=0, reconnect_policy=Never())
 
 
 @asynccontextmanager
@@ -60,8 +69,10 @@ def user(payload: bytes, **members: Any) -> models.DataPacket:
     return models.DataPacket(user=models.UserPacket(payload=payload), **members)
 
 
-async def test_connect_tells_who_we_are_and_close_ends_the_events(real_server, token, room_name, single) -> None:
-    async with engine(real_server, token("me", name="My Name"), single) as (made, events):
+async def test_connect_tells_who_we_are_and_close_ends_the_events(
+    livekit_server, livekit_token, room_name, single
+) -> None:
+    async with engine(livekit_server, livekit_token("me", name="My Name"), single) as (made, events):
         join = made.join_response
         assert join.room.name == room_name
         assert join.participant.identity == "me"
@@ -76,8 +87,8 @@ async def test_connect_tells_who_we_are_and_close_ends_the_events(real_server, t
         assert sum(isinstance(event, Disconnected) for event in rest) == 1
 
 
-async def test_calls_after_the_end_say_so_and_stats_stay(real_server, token, single: bool) -> None:
-    async with engine(real_server, token("me"), single) as (made, _):
+async def test_calls_after_the_end_say_so_and_stats_stay(livekit_server, livekit_token, single: bool) -> None:
+    async with engine(livekit_server, livekit_token("me"), single) as (made, _):
         before = await made.get_stats()
         assert {"peer-connection", "transport"} <= {each["type"] for each in before.publisher + before.subscriber}
         assert bool(before.subscriber) is not single
@@ -98,10 +109,10 @@ async def test_calls_after_the_end_say_so_and_stats_stay(real_server, token, sin
         made.post_request(rtc.SignalRequest())
 
 
-async def test_packets_are_stamped_unless_raw(real_server, token, single: bool) -> None:
+async def test_packets_are_stamped_unless_raw(livekit_server, livekit_token, single: bool) -> None:
     async with (
-        engine(real_server, token("a"), single) as (a, _),
-        engine(real_server, token("b"), single) as (_, events),
+        engine(livekit_server, livekit_token("a"), single) as (a, _),
+        engine(livekit_server, livekit_token("b"), single) as (_, events),
     ):
         stamped, raw = user(b"stamped"), user(b"raw")
         await a.publish_data(stamped)
@@ -116,10 +127,10 @@ async def test_packets_are_stamped_unless_raw(real_server, token, single: bool) 
             assert (event.payload, event.participant_identity) == (payload, "a")
 
 
-async def test_the_limit_of_a_packet_is_exact(real_server, token, single: bool) -> None:
+async def test_the_limit_of_a_packet_is_exact(livekit_server, livekit_token, single: bool) -> None:
     async with (
-        engine(real_server, token("a"), single) as (a, _),
-        engine(real_server, token("b"), single) as (_, events),
+        engine(livekit_server, livekit_token("a"), single) as (a, _),
+        engine(livekit_server, livekit_token("b"), single) as (_, events),
     ):
         await a.publish_data(user(b"first"))
         await event_of(events, DataReceived)
@@ -137,8 +148,8 @@ async def test_the_limit_of_a_packet_is_exact(real_server, token, single: bool) 
         assert (await event_of(events, DataReceived)).payload == b"after"
 
 
-async def test_threshold_is_settable_and_told(real_server, token, single: bool) -> None:
-    async with engine(real_server, token("a"), single) as (a, events):
+async def test_threshold_is_settable_and_told(livekit_server, livekit_token, single: bool) -> None:
+    async with engine(livekit_server, livekit_token("a"), single) as (a, events):
         assert a.buffered_amount_low_threshold(RELIABLE) == 2 * 1024 * 1024
         a.set_buffered_amount_low_threshold(RELIABLE, 1000)
         event = await event_of(events, DataChannelBufferedAmountLowThresholdChanged)
@@ -148,9 +159,9 @@ async def test_threshold_is_settable_and_told(real_server, token, single: bool) 
             a.set_buffered_amount_low_threshold(RELIABLE, -1)
 
 
-async def test_a_track_is_added_sent_and_removed(real_server, token, single: bool) -> None:
+async def test_a_track_is_added_sent_and_removed(livekit_server, livekit_token, single: bool) -> None:
     source = AudioSource(48_000, 1)
-    async with engine(real_server, token("a"), single) as (a, _):
+    async with engine(livekit_server, livekit_token("a"), single) as (a, _):
         track = OutgoingTrack(source._local)
         info = await a.add_track(rtc.AddTrackRequest(cid=track.cid, name="mic", type=models.TrackType.AUDIO))
         assert info.sid.startswith("TR_")
@@ -162,7 +173,7 @@ async def test_a_track_is_added_sent_and_removed(real_server, token, single: boo
         a.remove_track(sender)
         a.remove_track(sender)
         await a.negotiate()
-    async with engine(real_server, token("a"), single) as (another, _):
+    async with engine(livekit_server, livekit_token("a"), single) as (another, _):
         # Stale: it belonged to another engine's session.
         another.remove_track(sender)
         await another.negotiate()
@@ -170,14 +181,14 @@ async def test_a_track_is_added_sent_and_removed(real_server, token, single: boo
     await source.aclose()
 
 
-async def test_publishing_without_permission_is_refused_by_name(real_server, token, single: bool) -> None:
-    async with engine(real_server, token("a", can_publish=False), single) as (a, _):
+async def test_publishing_without_permission_is_refused_by_name(livekit_server, livekit_token, single: bool) -> None:
+    async with engine(livekit_server, livekit_token("a", can_publish=False), single) as (a, _):
         with pytest.raises(RequestError, match="publish"):
             await a.add_track(rtc.AddTrackRequest(cid="c", name="mic", type=models.TrackType.AUDIO))
 
 
-async def test_answers_to_requests(real_server, token, single: bool) -> None:
-    async with engine(real_server, token("a", can_update_own_metadata=False), single) as (a, _):
+async def test_answers_to_requests(livekit_server, livekit_token, single: bool) -> None:
+    async with engine(livekit_server, livekit_token("a", can_update_own_metadata=False), single) as (a, _):
         number = a.new_request_id()
         request = rtc.UpdateParticipantMetadata(metadata="m", request_id=number)
         await a.send_request(rtc.SignalRequest(update_metadata=request))
@@ -185,8 +196,8 @@ async def test_answers_to_requests(real_server, token, single: bool) -> None:
         assert answer.reason == rtc.RequestResponse.NOT_ALLOWED
 
 
-async def test_negotiations_at_once_settle_together(real_server, token, single: bool) -> None:
-    async with engine(real_server, token("a"), single) as (a, _):
+async def test_negotiations_at_once_settle_together(livekit_server, livekit_token, single: bool) -> None:
+    async with engine(livekit_server, livekit_token("a"), single) as (a, _):
         async with asyncio.timeout(DEADLINE):
             await asyncio.gather(*(a.negotiate() for _ in range(20)))
         machine = a.session().peers._negotiator
@@ -195,8 +206,8 @@ async def test_negotiations_at_once_settle_together(real_server, token, single: 
         assert machine._machine.offer_id <= 3
 
 
-async def test_simulated_speaker(real_server, token, single: bool) -> None:
-    async with engine(real_server, token("a"), single) as (a, events):
+async def test_simulated_speaker(livekit_server, livekit_token, single: bool) -> None:
+    async with engine(livekit_server, livekit_token("a"), single) as (a, events):
         await a.simulate_scenario(Kind.SIMULATE_SPEAKER)
         event = await event_of(events, SpeakersChanged)
         assert [speaker.sid for speaker in event.speakers] == [a.join_response.participant.sid]
@@ -215,17 +226,19 @@ async def test_simulated_speaker(real_server, token, single: bool) -> None:
         Kind.SIMULATE_DISCONNECT_SIGNAL_ON_RESUME,
     ],
 )
-async def test_a_lost_link_ends_the_visit_with_its_cause(real_server, token, single: bool, scenario: Kind) -> None:
-    async with engine(real_server, token("a"), single) as (a, events):
+async def test_without_reconnecting_a_lost_link_ends_the_visit_with_its_cause(
+    livekit_server, livekit_token, single: bool, scenario: Kind
+) -> None:
+    async with engine(livekit_server, livekit_token("a"), single) as (a, events):
         await a.simulate_scenario(scenario)
         end = await event_of(events, Disconnected)
         assert end.detail
         assert a.closed
 
 
-async def test_duplicate_identity_ends_the_first(real_server, token, single: bool) -> None:
-    async with engine(real_server, token("same"), single) as (_, events):
-        async with engine(real_server, token("same"), single) as (second, _):
+async def test_duplicate_identity_ends_the_first(livekit_server, livekit_token, single: bool) -> None:
+    async with engine(livekit_server, livekit_token("same"), single) as (_, events):
+        async with engine(livekit_server, livekit_token("same"), single) as (second, _):
             end = await event_of(events, Disconnected)
             assert end.reason == DisconnectReason.DUPLICATE_IDENTITY
             assert not second.closed
@@ -235,8 +248,10 @@ async def test_duplicate_identity_ends_the_first(real_server, token, single: boo
     ("method", "reason"),
     [("RemoveParticipant", DisconnectReason.PARTICIPANT_REMOVED), ("DeleteRoom", DisconnectReason.ROOM_DELETED)],
 )
-async def test_the_server_sends_us_away(real_server, token, room_name, single: bool, method: str, reason) -> None:
-    async with engine(real_server, token("a"), single) as (_, events):
-        await asyncio.to_thread(real_server.api, f"RoomService/{method}", {"room": room_name, "identity": "a"})
+async def test_the_server_sends_us_away(
+    livekit_server, livekit_token, room_name, single: bool, method: str, reason
+) -> None:
+    async with engine(livekit_server, livekit_token("a"), single) as (_, events):
+        await room_service(livekit_server, method, {"room": room_name, "identity": "a"})
         end = await event_of(events, Disconnected)
         assert end.reason == reason

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Any
 
 import numpy as np
@@ -12,20 +12,9 @@ import pytest
 
 from . import media
 from .conftest import OURS
-from .sdk import DEADLINE, Recorder, Sdk, meeting, until
+from .sdk import DEADLINE, Sdk, meeting, running, subscribed, until
 
 pytestmark = pytest.mark.e2e
-
-
-@asynccontextmanager
-async def running(coroutine: Any) -> AsyncIterator[None]:
-    task = asyncio.ensure_future(coroutine)
-    try:
-        yield
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
 
 
 @asynccontextmanager
@@ -41,12 +30,10 @@ async def microphone(sdk: Sdk, room: Any, frequency: float) -> AsyncIterator[tup
     await source.aclose()
 
 
-async def subscribed(events: Recorder) -> tuple[Any, Any, Any]:
-    return await events.wait("track_subscribed")  # type: ignore[return-value]
-
-
-async def test_a_tone_keeps_its_frequency_and_energy(real_server, token, pair: tuple[Sdk, Sdk], single: bool) -> None:
-    async with meeting(real_server.url, token, *pair, single=single, acquainted=False) as (
+async def test_a_tone_keeps_its_frequency_and_energy(
+    livekit_server, livekit_token, pair: tuple[Sdk, Sdk], single: bool
+) -> None:
+    async with meeting(livekit_server.url, livekit_token, *pair, single=single, acquainted=False) as (
         alice,
         alice_events,
         _bob,
@@ -65,9 +52,14 @@ async def test_a_tone_keeps_its_frequency_and_energy(real_server, token, pair: t
             await alice_events.wait("local_track_subscribed")
 
 
-async def test_a_colour_keeps_its_colour(real_server, token, pair: tuple[Sdk, Sdk], single: bool) -> None:
+async def test_a_colour_keeps_its_colour(livekit_server, livekit_token, pair: tuple[Sdk, Sdk], single: bool) -> None:
     width, height = 320, 240
-    async with meeting(real_server.url, token, *pair, single=single, acquainted=False) as (alice, _, _bob, bob_events):
+    async with meeting(livekit_server.url, livekit_token, *pair, single=single, acquainted=False) as (
+        alice,
+        _,
+        _bob,
+        bob_events,
+    ):
         rtc = pair[0].rtc
         source = rtc.VideoSource(width, height)
         track = rtc.LocalVideoTrack.create_video_track("camera", source)
@@ -97,8 +89,13 @@ async def test_a_colour_keeps_its_colour(real_server, token, pair: tuple[Sdk, Sd
         await source.aclose()
 
 
-async def test_mute_and_unmute(real_server, token, pair: tuple[Sdk, Sdk], single: bool) -> None:
-    async with meeting(real_server.url, token, *pair, single=single, acquainted=False) as (alice, _, _bob, bob_events):
+async def test_mute_and_unmute(livekit_server, livekit_token, pair: tuple[Sdk, Sdk], single: bool) -> None:
+    async with meeting(livekit_server.url, livekit_token, *pair, single=single, acquainted=False) as (
+        alice,
+        _,
+        _bob,
+        bob_events,
+    ):
         async with microphone(pair[0], alice, 600.0) as (track, publication):
             remote, _, _ = await subscribed(bob_events)
             track.mute()
@@ -111,8 +108,8 @@ async def test_mute_and_unmute(real_server, token, pair: tuple[Sdk, Sdk], single
             assert media.peak_frequency(heard) == pytest.approx(600, abs=4)
 
 
-async def test_unpublish_and_unsubscribe(real_server, token, pair: tuple[Sdk, Sdk], single: bool) -> None:
-    async with meeting(real_server.url, token, *pair, single=single, acquainted=False) as (
+async def test_unpublish_and_unsubscribe(livekit_server, livekit_token, pair: tuple[Sdk, Sdk], single: bool) -> None:
+    async with meeting(livekit_server.url, livekit_token, *pair, single=single, acquainted=False) as (
         alice,
         alice_events,
         bob,
@@ -141,10 +138,10 @@ async def test_unpublish_and_unsubscribe(real_server, token, pair: tuple[Sdk, Sd
 
 
 async def test_nothing_is_subscribed_without_auto_subscribe(
-    real_server, token, pair: tuple[Sdk, Sdk], single: bool
+    livekit_server, livekit_token, pair: tuple[Sdk, Sdk], single: bool
 ) -> None:
     options = {"auto_subscribe": False}
-    async with meeting(real_server.url, token, *pair, single=single, options=options, acquainted=False) as (
+    async with meeting(livekit_server.url, livekit_token, *pair, single=single, options=options, acquainted=False) as (
         alice,
         _,
         _bob,
@@ -160,8 +157,13 @@ async def test_nothing_is_subscribed_without_auto_subscribe(
             assert media.peak_frequency(heard) == pytest.approx(500, abs=4)
 
 
-async def test_speakers(real_server, token, pair: tuple[Sdk, Sdk], single: bool) -> None:
-    async with meeting(real_server.url, token, *pair, single=single, acquainted=False) as (alice, _, _bob, bob_events):
+async def test_speakers(livekit_server, livekit_token, pair: tuple[Sdk, Sdk], single: bool) -> None:
+    async with meeting(livekit_server.url, livekit_token, *pair, single=single, acquainted=False) as (
+        alice,
+        _,
+        _bob,
+        bob_events,
+    ):
         async with microphone(pair[0], alice, 440.0):
             await bob_events.wait(
                 "active_speakers_changed", lambda speakers: [each.identity for each in speakers] == ["alice"]
@@ -169,11 +171,18 @@ async def test_speakers(real_server, token, pair: tuple[Sdk, Sdk], single: bool)
         await bob_events.wait("active_speakers_changed", lambda speakers: list(speakers) == [])
 
 
-async def test_a_late_participant_gets_what_is_there(real_server, token, pair: tuple[Sdk, Sdk], single: bool) -> None:
-    async with meeting(real_server.url, token, *pair, single=single, acquainted=False) as (alice, _, _bob, bob_events):
+async def test_a_late_participant_gets_what_is_there(
+    livekit_server, livekit_token, pair: tuple[Sdk, Sdk], single: bool
+) -> None:
+    async with meeting(livekit_server.url, livekit_token, *pair, single=single, acquainted=False) as (
+        alice,
+        _,
+        _bob,
+        bob_events,
+    ):
         async with microphone(pair[0], alice, 700.0) as (_, publication):
             await subscribed(bob_events)
-            carol, carol_events = await pair[1].join(real_server.url, token("carol"), single=single)
+            carol, carol_events = await pair[1].join(livekit_server.url, livekit_token("carol"), single=single)
             try:
                 track, remote, _ = await subscribed(carol_events)
                 assert remote.sid == publication.sid
@@ -184,7 +193,7 @@ async def test_a_late_participant_gets_what_is_there(real_server, token, pair: t
                 await carol.disconnect()
 
 
-async def test_stereo_stays_stereo(real_server, token, single: bool) -> None:
+async def test_stereo_stays_stereo(livekit_server, livekit_token, single: bool) -> None:
     """Between two of ours; the official SDK does not announce its stereo."""
     rtc = OURS.rtc
 
@@ -196,7 +205,12 @@ async def test_stereo_stays_stereo(real_server, token, single: bool) -> None:
             both = np.stack([left, right], axis=1).ravel()
             await source.capture_frame(rtc.AudioFrame(both.tobytes(), media.RATE, 2, size))
 
-    async with meeting(real_server.url, token, OURS, OURS, single=single, acquainted=False) as (alice, _, _bob, events):
+    async with meeting(livekit_server.url, livekit_token, OURS, OURS, single=single, acquainted=False) as (
+        alice,
+        _,
+        _bob,
+        events,
+    ):
         source = rtc.AudioSource(media.RATE, 2)
         track = rtc.LocalAudioTrack.create_audio_track("stereo", source)
         await alice.local_participant.publish_track(track)

@@ -13,8 +13,13 @@ pytestmark = pytest.mark.e2e
 ALLOWED = {"can_update_own_metadata": True}
 
 
-async def test_names_metadata_attributes(real_server, token, pair: tuple[Sdk, Sdk], single: bool) -> None:
-    async with meeting(real_server.url, token, *pair, single=single, grants=ALLOWED) as (alice, _, bob, bob_events):
+async def test_names_metadata_attributes(livekit_server, livekit_token, pair: tuple[Sdk, Sdk], single: bool) -> None:
+    async with meeting(livekit_server.url, livekit_token, *pair, single=single, grants=ALLOWED) as (
+        alice,
+        _,
+        bob,
+        bob_events,
+    ):
         assert bob.remote_participants["alice"].sid == alice.local_participant.sid
         await alice.local_participant.set_metadata("about me")
         participant, old, new = await bob_events.wait(
@@ -36,8 +41,13 @@ async def test_names_metadata_attributes(real_server, token, pair: tuple[Sdk, Sd
         await until(lambda: dict(bob.remote_participants["alice"].attributes) == {"colour": "green"}, "mood is gone")
 
 
-async def test_leaving_is_seen(real_server, token, pair: tuple[Sdk, Sdk], single: bool) -> None:
-    async with meeting(real_server.url, token, *pair, single=single) as (alice, _alice_events, bob, bob_events):
+async def test_leaving_is_seen(livekit_server, livekit_token, pair: tuple[Sdk, Sdk], single: bool) -> None:
+    async with meeting(livekit_server.url, livekit_token, *pair, single=single) as (
+        alice,
+        _alice_events,
+        bob,
+        bob_events,
+    ):
         await alice.disconnect()
         (participant,) = await bob_events.wait("participant_disconnected")
         assert participant.identity == "alice"
@@ -45,9 +55,9 @@ async def test_leaving_is_seen(real_server, token, pair: tuple[Sdk, Sdk], single
 
 
 async def test_the_name_of_the_room_and_its_sid(
-    real_server, token, room_name: str, pair: tuple[Sdk, Sdk], single
+    livekit_server, livekit_token, room_name: str, pair: tuple[Sdk, Sdk], single
 ) -> None:
-    async with meeting(real_server.url, token, *pair, single=single) as (alice, _, bob, _bob_events):
+    async with meeting(livekit_server.url, livekit_token, *pair, single=single) as (alice, _, bob, _bob_events):
         assert alice.name == bob.name == room_name
         async with asyncio.timeout(5):
             sid = await alice.sid

@@ -45,6 +45,7 @@ class _State(Enum):
     IDLE = auto()
     WAITING = auto()
     OFFERED = auto()
+    SUSPENDED = auto()
     CLOSED = auto()
 
 
@@ -115,13 +116,24 @@ class Negotiation:
         self._make_offer(now)
         return self._ticket
 
-    def abandon(self, now: float) -> list[Effect]:
-        """Give up the offer that is out (its link was lost): what it covered is asked for again."""
-        if self.state is not _State.OFFERED:
-            return []
-        self._covered = self.settled
-        self.state = _State.WAITING
-        return [self._make_offer(now)]
+    def suspend(self) -> None:
+        """Make no offers until `resume`: the link is lost. What the offer that is out covers will be asked again."""
+        if self.state is not _State.CLOSED:
+            self._covered = self.settled
+            self.state = _State.SUSPENDED
+            self.deadline = None
+
+    def resume(self, now: float, *, ice_restart: bool) -> tuple[int, list[Effect]]:
+        """Go on after `suspend`; return the ticket that covers everything so far, and what to do."""
+        if self.state is not _State.SUSPENDED:
+            return self._ticket, []
+        self._ice_restart |= ice_restart
+        if ice_restart:
+            self._ticket += 1
+        if self._covered == self._ticket:
+            self.state = _State.IDLE
+            return self._ticket, []
+        return self._ticket, [self._make_offer(now)]
 
     def close(self) -> None:
         """Make no more offers; unsettled tickets will not be settled."""

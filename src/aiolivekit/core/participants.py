@@ -7,7 +7,7 @@ and returns the differences, in the order in which they are to be told; it holds
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from livekit.protocol import models
@@ -199,6 +199,11 @@ class Roster:
         self._gone.clear()
         changes += self._change_local(local)
         return changes + self.apply(others)
+
+    def reconcile(self, present: Collection[str]) -> list[Change]:
+        """Take the sids of all who are here, after a time without news; who is not among them has left."""
+        missing = [info for info in self._remote.values() if info.sid not in present]
+        return [change for info in missing for change in self._leave(info, models.UNKNOWN_REASON)]
 
     def amend(self, fields: LocalFields) -> list[Change]:
         """Take what the server has accepted about us, which its update may still be on the way to say."""

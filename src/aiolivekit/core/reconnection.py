@@ -14,7 +14,7 @@ from random import Random
 from typing import TypeVar
 
 from ..enums import DisconnectReason
-from .reconnect_policy import BackoffPolicy, ReconnectPolicy
+from ..options import BackoffPolicy, ReconnectPolicy
 from .reconnect_table import TABLE, Do, Input, State
 
 __all__ = [

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,27 +11,20 @@ from livekit.protocol import models, rtc
 
 from .._tasks import TaskScope, finish_despite_cancel
 from ..core.encodings import Encoding
+from ..core.reconnection import Cause, Mode
 from ..enums import DataPacketKind, DisconnectReason, SimulateScenarioKind
-from ..errors import ClosedError, ConnectError, EngineError
+from ..errors import ClosedError, EngineError
 from ..options import EngineOptions, TrackPublishOptions
 from ..peer.tracks import LocalSender, OutgoingTrack
-from ..session.events import (
-    DataChannelBufferedAmountLowThresholdChanged,
-    DataReceived,
-    RoomMoved,
-    SessionClosed,
-    SessionEvent,
-)
-from ..session.session import RtcSession, SessionContext, SessionStats
+from ..session.events import DataChannelBufferedAmountLowThresholdChanged
+from ..session.session import RtcSession, SessionStats
 from .events import Disconnected, EngineEvents
 from .scenarios import simulate
+from .sessions import Sessions
 
 __all__ = ["RtcEngine"]
 
 _logger = logging.getLogger("aiolivekit.engine")
-
-_JOIN_RETRY_BASE = 0.2
-"""Seconds: joins are tried again after a random share of this, doubled each time."""
 
 
 class RtcEngine:
@@ -43,14 +35,10 @@ class RtcEngine:
     another took its place is not heard.
     """
 
-    def __init__(self, options: EngineOptions, e2ee_manager: object | None = None) -> None:
-        self._options = options
+    def __init__(self, url: str, token: str, options: EngineOptions, e2ee_manager: object | None = None) -> None:
         self._e2ee_manager = e2ee_manager
         self._events = EngineEvents()
-        self._epoch = 0
-        self._session: RtcSession | None = None
-        self._join: rtc.JoinResponse | None = None
-        self._participant = models.ParticipantInfo()
+        self._sessions = Sessions(url, token, options, self._events, self._lost_for_good)
         self._scope = TaskScope(self._task_failed)
         self._closing: asyncio.Future[None] | None = None
 
@@ -66,31 +54,9 @@ class RtcEngine:
         Raises:
             ConnectError: One of its kinds, by the cause of the last try.
         """
-        engine = cls(options or EngineOptions(), e2ee_manager)
-        join = await engine._connect(url, token)
-        return engine, join, engine._events
-
-    async def _connect(self, url: str, token: str) -> rtc.JoinResponse:
-        retries = self._options.join_retries
-        for attempt in range(retries + 1):
-            try:
-                return await self._begin_session(url, token)
-            except ConnectError as error:
-                if attempt == retries or not error.retryable:
-                    raise
-                _logger.warning("could not connect (%s), trying again (%d of %d)", error, attempt + 1, retries)
-            await asyncio.sleep(random.uniform(0, _JOIN_RETRY_BASE * 2**attempt))  # noqa: S311 - jitter, no secret
-        raise AssertionError("unreachable")
-
-    async def _begin_session(self, url: str, token: str) -> rtc.JoinResponse:
-        self._epoch += 1
-        epoch = self._epoch
-        context = SessionContext(lambda event: self._on_session_event(epoch, event))
-        session, join = await RtcSession.connect(url, token, self._options, context)
-        self._session = session
-        self._join = join
-        self._participant = join.participant
-        return join
+        engine = cls(url, token, options or EngineOptions(), e2ee_manager)
+        await engine._sessions.connect()
+        return engine, engine._sessions.join, engine._events
 
     # -- what it is --
 
@@ -107,47 +73,43 @@ class RtcEngine:
     @property
     def join_response(self) -> rtc.JoinResponse:
         """The join response of the session in force."""
-        assert self._join is not None
-        return self._join
+        return self._sessions.join
 
     @property
     def rtt(self) -> float | None:
         """The last round trip of the signalling link, in seconds."""
         return self.session().signal.rtt
 
+    @property
+    def epoch(self) -> int:
+        """Which session of the visit is in force, from 1; it grows with each restart."""
+        return self._sessions.epoch
+
     def session(self) -> RtcSession:
         """Return the session in force, or the last one after the end."""
-        assert self._session is not None
-        return self._session
+        return self._sessions.current
 
-    def _open_session(self) -> RtcSession:
-        if self._closing is not None:
-            raise ClosedError("the engine is closed")
-        return self.session()
+    def retry_now(self) -> None:
+        """Make the attempt to reconnect that is waited for at once, since the network is known to be back."""
+        self._sessions.recovery.retry_now()
 
-    # -- events --
+    async def wait_connected(self) -> None:
+        """Wait until the room is connected, however often it must be reconnected.
 
-    def _on_session_event(self, epoch: int, event: SessionEvent) -> None:
-        if epoch != self._epoch or self._closing is not None:
-            return
-        if type(event) is DataReceived:
-            # The hot path: nothing else looks at data.
-            self._events.put(event)
-            return
-        match event:
-            case SessionClosed():
-                self._on_session_closed(event)
-            case RoomMoved():
-                if event.moved.HasField("participant"):
-                    self._participant = event.moved.participant
-                self._events.put(event)
-            case _:
-                self._events.put(event)
+        Raises:
+            ClosedError: If the engine is closed instead.
+        """
+        await self._sessions.recovery.wait_settled()
+        self._sessions.open_session()
 
-    def _on_session_closed(self, event: SessionClosed) -> None:
-        _logger.warning("the session ended: %s (%s)", event.detail or event.source, event.reason.name)
-        told_to_go = event.source == "leave" and event.action == rtc.LeaveRequest.Action.DISCONNECT
-        self._begin_close(event.reason, event.detail, leave=not told_to_go)
+    async def _joined_session(self) -> RtcSession:
+        """Return the session in force once no restart is going on.
+
+        A resume is not waited for: what rests on the link it brings back waits there by itself.
+        """
+        while self._sessions.recovery.mode is Mode.RESTART:
+            await self.wait_connected()
+        return self._sessions.open_session()
 
     # -- end --
 
@@ -158,6 +120,10 @@ class RtcEngine:
         """
         await asyncio.shield(self._begin_close(reason, "", leave=True))
 
+    def _lost_for_good(self, cause: Cause) -> None:
+        _logger.warning("the room is lost: %s (%s)", cause.detail or cause.source, cause.reason.name)
+        self._begin_close(cause.reason, cause.detail, leave=cause.source != "leave")
+
     def _begin_close(self, reason: DisconnectReason, detail: str, *, leave: bool) -> asyncio.Future[None]:
         if self._closing is None:
             self._closing = asyncio.ensure_future(self._close(reason, detail, leave=leave))
@@ -165,8 +131,7 @@ class RtcEngine:
 
     async def _close(self, reason: DisconnectReason, detail: str, *, leave: bool) -> None:
         try:
-            if self._session is not None:
-                await self._session.aclose(reason, leave=leave)
+            await self._sessions.aclose(reason, leave=leave)
             await self._scope.aclose()
         finally:
             self._events.put(Disconnected(reason, detail))
@@ -198,13 +163,12 @@ class RtcEngine:
         Raises:
             PacketTooLargeError: If it is larger than the server takes.
             ClosedError: If the engine is closed before it could be handed over.
-            ChannelClosedError: If the channel is lost before.
         """
-        session = self._session
-        if session is None or self._closing is not None:
+        if self._closing is not None:
             raise ClosedError("the engine is closed")
+        session = self._sessions.current
         if not raw:
-            participant = self._participant
+            participant = self._sessions.participant
             packet.participant_identity = participant.identity
             packet.participant_sid = participant.sid
         if not session.channels.try_publish(packet, kind):
@@ -226,7 +190,7 @@ class RtcEngine:
         """
         if threshold < 0:
             raise ValueError("the threshold cannot be negative")
-        self._open_session().channels.set_threshold(kind, threshold)
+        self._sessions.open_session().channels.set_threshold(kind, threshold)
         self._events.put(DataChannelBufferedAmountLowThresholdChanged(kind, threshold))
 
     # -- tracks --
@@ -239,7 +203,7 @@ class RtcEngine:
             RequestTimeoutError: If it does not answer.
             ClosedError: If the engine is closed meanwhile.
         """
-        return await self._open_session().add_track(request)
+        return await (await self._joined_session()).add_track(request)
 
     async def create_sender(
         self,
@@ -255,12 +219,11 @@ class RtcEngine:
             MediaError: If libwebrtc cannot send it so.
             ClosedError: If the engine is closed.
         """
-        return self._open_session().create_sender(track, options, encodings, stereo=stereo)
+        return (await self._joined_session()).create_sender(track, options, encodings, stereo=stereo)
 
     def remove_track(self, sender: LocalSender) -> None:
         """Stop sending a track; a sender that is stale is ignored."""
-        if self._session is not None:
-            self._session.remove_track(sender)
+        self._sessions.current.remove_track(sender)
 
     async def mute_track(self, sid: str, muted: bool) -> None:
         """Tell the server that a track of ours is muted or no longer muted.
@@ -281,7 +244,7 @@ class RtcEngine:
         Raises:
             NegotiationError: If the server does not answer, or the session ends first.
         """
-        session = self._open_session()
+        session = await self._joined_session()
         await session.negotiated(session.negotiation_needed())
 
     # -- requests --
@@ -293,16 +256,15 @@ class RtcEngine:
             ClosedError: If the engine is closed.
             SignalClosedError: If the link is lost.
         """
-        await self._open_session().send(request)
+        await (await self._joined_session()).send(request)
 
     def post_request(self, request: rtc.SignalRequest) -> None:
         """The same from code that cannot wait; a request that cannot be sent any more is dropped."""
-        if self._closing is None:
-            self.session().post(request)
+        self._sessions.post(request)
 
     def new_request_id(self) -> int:
         """Return an id for a request whose answer `get_response` waits for."""
-        return self._open_session().requests.new_id()
+        return self._sessions.open_session().requests.new_id()
 
     async def get_response(self, request_id: int, timeout: float = 5.0) -> rtc.RequestResponse:
         """Wait for the server's answer to a request.
@@ -311,7 +273,7 @@ class RtcEngine:
             RequestTimeoutError: If it does not come within `timeout` seconds.
             ClosedError: If the engine is closed meanwhile.
         """
-        return await self._open_session().requests.response(request_id, timeout)
+        return await self._sessions.open_session().requests.response(request_id, timeout)
 
     async def get_stats(self) -> SessionStats:
         """Return the stats of the session in force, or after the end those it ended with."""
@@ -323,7 +285,7 @@ class RtcEngine:
         Raises:
             ClosedError: If the engine is closed.
         """
-        await simulate(self._open_session(), scenario)
+        await simulate(self._sessions.open_session(), scenario)
 
     async def __aenter__(self) -> RtcEngine:
         return self

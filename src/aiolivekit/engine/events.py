@@ -11,6 +11,7 @@ from livekit.protocol import rtc
 
 from ..enums import DisconnectReason
 from ..session.events import SessionEvent
+from ..session.resume import RoomState
 
 __all__ = [
     "Acknowledge",
@@ -57,16 +58,23 @@ class Resuming:
 
 @dataclass(slots=True)
 class SignalResumed:
-    """Signalling is back; the consumer sends `SyncState` before it acknowledges."""
+    """Signalling is back; the consumer fills in `state`, its part of `SyncState`, before it acknowledges."""
 
     reconnect_response: rtc.ReconnectResponse
+    state: RoomState = field(default_factory=RoomState)
     acknowledge: Acknowledge = field(default_factory=Acknowledge)
 
 
 @dataclass(slots=True)
 class Resumed:
-    """The session goes on."""
+    """The session goes on.
 
+    Args:
+        present: The sids of the participants the server told of meanwhile, which are all there are: who was here
+            before and is not among them has left. `None` when it told of none.
+    """
+
+    present: frozenset[str] | None = None
     acknowledge: Acknowledge = field(default_factory=Acknowledge)
 
 

@@ -43,5 +43,5 @@ async def simulate(session: RtcSession, scenario: SimulateScenarioKind) -> None:
             SessionClosed("leave", DisconnectReason.UNKNOWN_REASON, _RECONNECT, retry_now=True, detail="simulated")
         )
     elif scenario in _THEN_CUT:
-        await session.signal.aclose()
+        session.signal.abandon()
         session.on_signal_closed(SignalClosed(source="transport", code=None, detail="simulated"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..options import EngineOptions, RoomOptions, RtcConfiguration, SignalOptions
+from ..options import BackoffPolicy, EngineOptions, RoomOptions, RtcConfiguration, SignalOptions
 
 __all__ = ["engine_options_of"]
 
@@ -22,4 +22,5 @@ def engine_options_of(options: RoomOptions) -> EngineOptions:
         rtc_config=options.rtc_config or RtcConfiguration(),
         signal=signal,
         join_retries=options.join_retries,
+        reconnect_policy=options.reconnect_policy or BackoffPolicy(),
     )

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable
 from contextlib import suppress
@@ -11,7 +12,16 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from livekit.protocol import models, rtc
 
-from ..errors import AlreadyPublishedError, ClosedError, PublishError
+from ..errors import (
+    AlreadyPublishedError,
+    ClosedError,
+    MediaError,
+    NegotiationError,
+    PublishError,
+    RequestError,
+    RequestTimeoutError,
+    SignalClosedError,
+)
 from ..options import TrackPublishOptions
 from ..peer.tracks import LocalSender, OutgoingTrack
 from . import events
@@ -28,6 +38,10 @@ if TYPE_CHECKING:
 __all__ = ["Announce", "LocalTracks"]
 
 _logger = logging.getLogger("aiolivekit.room")
+
+
+_LOST = (ClosedError, NegotiationError, SignalClosedError, RequestTimeoutError)
+"""What becomes of requests whose session ends."""
 
 
 class Announce(Protocol):
@@ -77,6 +91,16 @@ class LocalTracks:
             self._publishing.discard(track)
 
     async def _publish(self, track: LocalTrack, options: TrackPublishOptions) -> LocalTrackPublication:
+        while True:
+            epoch = self._engine.epoch
+            try:
+                return await self._publish_once(track, options)
+            except _LOST:
+                # Begun in a session that a restart replaced: it counts for nothing, and is done again.
+                if self._closed or self._engine.closed or self._engine.epoch == epoch:
+                    raise
+
+    async def _publish_once(self, track: LocalTrack, options: TrackPublishOptions) -> LocalTrackPublication:
         outgoing = OutgoingTrack(track._source._local)
         sender: LocalSender | None = None
         info: models.TrackInfo | None = None
@@ -98,7 +122,7 @@ class LocalTracks:
             outgoing.close()
             raise
         info.muted = announcement.request.muted
-        publication = LocalTrackPublication(info, track, outgoing, sender, self._participant, self._tasks)
+        publication = LocalTrackPublication(info, track, outgoing, sender, self._participant, self._tasks, options)
         self._add(publication, track)
         return publication
 
@@ -123,6 +147,72 @@ class LocalTracks:
         self._engine.remove_track(sender)
         with suppress(ClosedError):
             self._engine.publisher_negotiation_needed()
+
+    # -- in another session -------------------------------------------------------------------------
+
+    def published(self) -> list[rtc.TrackPublishedResponse]:
+        """Return what is published, with the ids of our offers (`SyncState.publish_tracks`)."""
+        return [
+            rtc.TrackPublishedResponse(cid=each._outgoing.cid, track=each._info) for each in self.publications.values()
+        ]
+
+    async def republish(self) -> None:
+        """Publish again what was published in the session that a restart replaced: same objects, options and mute."""
+        epoch = self._engine.epoch
+        before = list(self.publications.values())
+        try:
+            renewed = await asyncio.gather(*(self._announce_again(each) for each in before))
+            if any(renewed):
+                await self._engine.negotiate()
+        except _LOST as error:
+            # The next restart does it all again; without one the engine is closed, or on its way to say why not.
+            _logger.warning("tracks could not be published again: %s", error)
+            return
+        if self._closed or self._engine.epoch != epoch:
+            return
+        for publication, found in zip(before, renewed, strict=True):
+            if found is not None:
+                self._renew(publication, *found)
+
+    async def _announce_again(self, publication: LocalTrackPublication) -> tuple[models.TrackInfo, LocalSender] | None:
+        track, options, outgoing = publication.track, publication._options, publication._outgoing
+        if track is None:
+            return None
+        announcement = Announcement.of(track, options, outgoing.cid)
+        announcement.request.muted = publication.muted
+        try:
+            info = await self._engine.add_track(announcement.request)
+            self._early[info.sid] = []
+            sender = await self._engine.create_sender(
+                outgoing, options, announcement.encodings, stereo=announcement.stereo
+            )
+        except (RequestError, MediaError) as error:
+            _logger.warning("a track could not be published again: %s", error)
+            if self.publications.get(publication.sid) is publication:
+                self._remove(publication)
+            return None
+        info.muted = announcement.request.muted
+        return info, sender
+
+    def _renew(self, publication: LocalTrackPublication, info: models.TrackInfo, sender: LocalSender) -> None:
+        previous = publication.sid
+        if self.publications.get(previous) is not publication:
+            # It was unpublished meanwhile.
+            self._early.pop(info.sid, None)
+            self._stop_sending(sender)
+            return
+        muted = publication.muted
+        publication._renew(info, sender)
+        del self.publications[previous]
+        self.publications[info.sid] = publication
+        if publication.track is not None:
+            publication.track._sid = info.sid
+        if info.muted != muted:
+            self.post_muted(publication)
+        event = events.LocalTrackRepublished(publication, previous)
+        self._announce(event, publication.track, publication, self._participant)
+        for tell in self._early.pop(info.sid, ()):
+            tell()
 
     # -- unpublishing -------------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING, Any
 
 from livekit.protocol import models, rtc
@@ -37,6 +37,7 @@ _logger = logging.getLogger("aiolivekit.room")
 _DEPARTED = ParticipantState.PARTICIPANT_STATE_DISCONNECTED
 _MAX_STRANGERS = 128
 _MAX_DENIED = 1024
+_MAX_WISHES = 4096
 _STREAM_STATES: dict[int, StreamState] = {
     rtc.StreamState.ACTIVE: StreamState.STATE_ACTIVE,
     rtc.StreamState.PAUSED: StreamState.STATE_PAUSED,
@@ -73,6 +74,8 @@ class Members:
         self._speakers = ActiveSpeakers()
         self._publications: dict[str, tuple[RemoteParticipant, RemoteTrackPublication]] = {}
         self._denied: OrderedDict[str, None] = OrderedDict()
+        # Wishes that differ from what the server does by itself, by track; a restart forgets them, we do not.
+        self._wishes: OrderedDict[str, bool] = OrderedDict()
         self._strangers: OrderedDict[str, RemoteParticipant] = OrderedDict()
         self.remote: dict[str, RemoteParticipant] = {}
         self.local = LocalParticipant(local, engine, announce, self._amend, tasks)
@@ -129,6 +132,19 @@ class Members:
     def arrive(self, local: models.ParticipantInfo, others: Iterable[models.ParticipantInfo]) -> None:
         """We are there, under what may be another sid."""
         self._perform(self._roster.replace(local, others))
+
+    def reconcile(self, present: Collection[str]) -> None:
+        """We were away: who is not among these sids has left meanwhile."""
+        self._perform(self._roster.reconcile(present))
+
+    def subscription_wishes(self) -> rtc.UpdateSubscription:
+        """Return for which tracks our wish differs from what the server does by itself (`SyncState.subscription`)."""
+        update = rtc.UpdateSubscription(subscribe=not self._auto_subscribe)
+        for participant, publication in self._publications.values():
+            if publication._wanted != self._auto_subscribe:
+                update.track_sids.append(publication.sid)
+                update.participant_tracks.add(participant_sid=participant.sid, track_sids=[publication.sid])
+        return update
 
     def _amend(self, fields: roster.LocalFields) -> None:
         self._perform(self._roster.amend(fields))
@@ -212,6 +228,10 @@ class Members:
         participant._publications[info.sid] = publication
         self._publications[info.sid] = (participant, publication)
         self._announce(events.TrackPublished(publication, participant), publication, participant)
+        if (wish := self._wishes.get(info.sid)) is not None:
+            publication._wanted = wish
+            if wish:
+                self._ask_for(publication, wish)
         self._perform_media(self._media.published(participant.sid, info.sid))
 
     def _unpublished(self, track_sid: str) -> None:
@@ -262,6 +282,9 @@ class Members:
         for stream in list(participant._streams):
             stream._track_found(track)
         self._announce(events.TrackSubscribed(track, publication, participant), track, publication, participant)
+        if not publication._wanted and publication.sid in self._wishes:
+            # A new session begins with what the server does by itself, and heeds no wish before that.
+            self._ask_for(publication, subscribed=False)
 
     def _unsubscribed(self, participant: RemoteParticipant, publication: RemoteTrackPublication) -> None:
         track = publication._track
@@ -287,6 +310,14 @@ class Members:
         """Ask the server for a track, or to stop sending it."""
         if self._engine.closed:
             raise ClosedError("the room is disconnected")
+        self._wishes.pop(publication.sid, None)
+        if subscribed != self._auto_subscribe:
+            self._wishes[publication.sid] = subscribed
+            if len(self._wishes) > _MAX_WISHES:
+                self._wishes.popitem(last=False)
+        self._ask_for(publication, subscribed)
+
+    def _ask_for(self, publication: RemoteTrackPublication, subscribed: bool) -> None:
         publication._wanted = subscribed
         sids = [publication.sid]
         tracks = models.ParticipantTracks(participant_sid=publication._participant_sid, track_sids=sids)

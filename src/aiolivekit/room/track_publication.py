@@ -11,6 +11,7 @@ from livekit.protocol import models
 
 from ..enums import EncryptionType, FrameMetadataFeature, TrackKind, TrackSource
 from ..errors import ClosedError
+from ..options import TrackPublishOptions
 from .emitter import EventEmitter
 from .event_names import PublicationEventTypes
 from .track import LocalTrack, RemoteTrack, Track
@@ -132,8 +133,10 @@ class LocalTrackPublication(TrackPublication):
         sender: LocalSender,
         publisher: _Publisher,
         tasks: HandlerTasks,
+        options: TrackPublishOptions,
     ) -> None:
         super().__init__(info, tasks)
+        self._options = options
         self._track: LocalTrack | None = track
         self._outgoing = outgoing
         self._sender: LocalSender | None = sender
@@ -175,6 +178,11 @@ class LocalTrackPublication(TrackPublication):
         self._outgoing.enabled = not muted
         if not by_server:
             self._publisher._publication_muted(self)
+
+    def _renew(self, info: models.TrackInfo, sender: LocalSender) -> None:
+        """It is published again, in a new session."""
+        self._info = info
+        self._sender = sender
 
     async def _sender_stats(self) -> list[dict[str, Any]]:
         return [] if self._sender is None else await self._sender.get_stats()

@@ -66,6 +66,7 @@ class Visit:
         self.members.load(join.other_participants)
         self._remote = self.members.remote
         self._engine_events: EngineEvents | None = engine_events
+        self._republishing: asyncio.Task[None] | None = None
 
     # -- beginning ----------------------------------------------------------------------------------
 
@@ -183,9 +184,17 @@ class Visit:
         return True
 
     def _reconnecting(self, event: from_engine.Resuming | from_engine.Restarting) -> None:
+        self._stop_republishing()
         try:
             if self._set_state(ConnectionState.CONN_RECONNECTING):
                 self.announce(events.Reconnecting())
+        finally:
+            event.acknowledge()
+
+    def _signal_resumed(self, event: from_engine.SignalResumed) -> None:
+        try:
+            event.state.subscription.CopyFrom(self.members.subscription_wishes())
+            event.state.publish_tracks.extend(self.members.local._tracks.published())
         finally:
             event.acknowledge()
 
@@ -199,14 +208,38 @@ class Visit:
         finally:
             event.acknowledge()
 
-    def _reconnected(self, event: from_engine.Resumed | from_engine.Restarted) -> None:
+    def _resumed(self, event: from_engine.Resumed) -> None:
         try:
-            if self._set_state(ConnectionState.CONN_CONNECTED):
-                self.announce(events.Reconnected())
+            if event.present is not None:
+                self.members.reconcile(event.present)
+            self._reconnected()
         finally:
             event.acknowledge()
 
+    def _restarted(self, event: from_engine.Restarted) -> None:
+        self._stop_republishing()
+        self._republishing = asyncio.get_running_loop().create_task(self._republish(event), name="aiolivekit-republish")
+
+    async def _republish(self, event: from_engine.Restarted) -> None:
+        try:
+            await self.members.local._tracks.republish()
+        except Exception:
+            self.failures += 1
+            _logger.exception("tracks could not be published again")
+        finally:
+            event.acknowledge()
+        self._reconnected()
+
+    def _stop_republishing(self) -> None:
+        if self._republishing is not None:
+            self._republishing.cancel()
+
+    def _reconnected(self) -> None:
+        if self._set_state(ConnectionState.CONN_CONNECTED):
+            self.announce(events.Reconnected())
+
     def _disconnected(self, reason: DisconnectReason) -> None:
+        self._stop_republishing()
         self.members.close()
         self.members.local._set_disconnect_reason(reason)
         self._room._visit_ended(self)
@@ -235,10 +268,10 @@ _TABLE: dict[type, Callable[[Visit, Any], None]] = {
     from_session.SubscriptionResponse: Visit._subscription_response,
     from_engine.Resuming: Visit._reconnecting,
     from_engine.Restarting: Visit._reconnecting,
-    from_engine.SignalResumed: lambda v, e: e.acknowledge(),
+    from_engine.SignalResumed: Visit._signal_resumed,
     from_engine.SignalRestarted: Visit._signal_restarted,
-    from_engine.Resumed: Visit._reconnected,
-    from_engine.Restarted: Visit._reconnected,
+    from_engine.Resumed: Visit._resumed,
+    from_engine.Restarted: Visit._restarted,
     from_engine.Disconnected: lambda v, e: v._disconnected(e.reason),
 }
 """What is done with each kind of event; those that are not here are counted."""

@@ -13,12 +13,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from google.protobuf.message import DecodeError
-from livekit.protocol import models
+from livekit.protocol import models, rtc
 
 from ..core.outbox import Outbox
 from ..core.reliable import ReceiveState, SendSequence
+from ..core.retained import RetainedPackets
 from ..enums import DataPacketKind
-from ..errors import ChannelClosedError, PacketTooLargeError
+from ..errors import PacketTooLargeError
 from ..peer.channel import ChannelState, DataChannel
 from ..peer.connection import PeerConnection
 from .events import SessionEvent
@@ -44,6 +45,7 @@ DEFAULT_MAX_MESSAGE_SIZE = 65_536
 """Bytes a message may have when the server does not say (RFC 8841, section 6)."""
 
 _RELIABLE = DataPacketKind.KIND_RELIABLE
+_LOSSY = DataPacketKind.KIND_LOSSY
 _parse = models.DataPacket.FromString
 _monotonic = time.monotonic
 
@@ -57,17 +59,18 @@ class _Waiting:
 class _Lane:
     """One direction out: a channel of ours, what waits for it, and its numbers."""
 
-    __slots__ = ("channel", "failed", "max_size", "outbox", "sequence", "usable")
+    __slots__ = ("channel", "failed", "max_size", "outbox", "retained", "sequence", "usable")
 
     def __init__(self, channel: DataChannel, high: int, sequence: SendSequence | None) -> None:
         self.channel = channel
         self.outbox: Outbox[_Waiting] = Outbox(high)
         self.sequence = sequence
+        self.retained = RetainedPackets()
         self.max_size = DEFAULT_MAX_MESSAGE_SIZE
         self.usable = False
         self.failed: Exception | None = None
 
-    def hand_over(self, packet: models.DataPacket) -> None:
+    def hand_over(self, packet: models.DataPacket, buffered: int) -> None:
         sequence = self.sequence
         if sequence is not None:
             packet.sequence = sequence.last + 1
@@ -77,14 +80,14 @@ class _Lane:
             raise PacketTooLargeError(len(data), self.max_size)
         self.channel.send(data)
         if sequence is not None:
-            sequence.next()
+            self.retained.keep(sequence.next(), data, buffered + len(data))
 
     def drain(self) -> None:
-        while (entry := self.outbox.next(self.channel.buffered_amount)) is not None:
+        while (entry := self.outbox.next(buffered := self.channel.buffered_amount)) is not None:
             if entry.handed_over.done():
                 continue
             try:
-                self.hand_over(entry.packet)
+                self.hand_over(entry.packet, buffered)
             except Exception as error:  # noqa: BLE001 - goes to the caller that waits
                 entry.handed_over.set_exception(error)
             else:
@@ -129,8 +132,11 @@ class SessionChannels:
         self._remote: list[DataChannel] = []
         self._closed: Exception | None = None
         self._flushed: asyncio.Future[None] | None = None
+        self._path_down = False
+        self._paused = False
         self.undecodable = 0
         self.unknown = 0
+        self.lossy_dropped = 0
 
     # -- making and ending --
 
@@ -202,6 +208,58 @@ class SessionChannels:
             if channel is not None:
                 channel.detach()
 
+    # -- losses --
+
+    def set_path(self, *, up: bool) -> None:
+        """Say whether the media path stands; while it does not, lossy packets are dropped and counted."""
+        self._path_down = not up
+        lane = self._lanes.get(_LOSSY)
+        if lane is not None and not self._paused:
+            lane.usable = up and lane.channel.is_open
+
+    def replay(self, last: int) -> int:
+        """Send again what came after number `last`, the last one the server has of us; return how many."""
+        lane = self._lanes.get(_RELIABLE)
+        if lane is None or not lane.channel.is_open:
+            return 0
+        packets = lane.retained.after(last)
+        for data in packets:
+            lane.channel.send(data)
+        return len(packets)
+
+    def pause(self) -> None:
+        """Hand nothing over any more; packets wait to be adopted by another session."""
+        self._paused = True
+        for lane in self._lanes.values():
+            lane.usable = False
+
+    def adopt(self, predecessor: SessionChannels) -> None:
+        """Take the packets that wait for the channels of a session that ends, ahead of our own."""
+        for kind, old in predecessor._lanes.items():
+            lane = self._lanes[kind]
+            for entry in [*old.outbox.clear(), *lane.outbox.clear()]:
+                lane.outbox.wait(entry)
+            if lane.usable:
+                lane.drain()
+
+    def describe(self) -> list[rtc.DataChannelInfo]:
+        """Return the channels there are (`SyncState.data_channels`)."""
+        ours = [lane.channel for lane in self._lanes.values()]
+        if self._data_track is not None:
+            ours.append(self._data_track)
+        both = [(channel, rtc.SignalTarget.PUBLISHER) for channel in ours]
+        both += [(channel, rtc.SignalTarget.SUBSCRIBER) for channel in self._remote]
+        return [
+            rtc.DataChannelInfo(label=channel.label, id=stream, target=target)
+            for channel, target in both
+            if (stream := channel.stream_id) is not None
+        ]
+
+    def receive_states(self) -> list[rtc.DataChannelReceiveState]:
+        """Return what we have of whom (`SyncState.datachannel_receive_states`)."""
+        states = self._received.snapshot(_monotonic())
+        return [rtc.DataChannelReceiveState(publisher_sid=sid, last_seq=last) for sid, last in states.items()]
+
     # -- out --
 
     def try_publish(self, packet: models.DataPacket, kind: DataPacketKind) -> bool:
@@ -211,8 +269,12 @@ class SessionChannels:
             PacketTooLargeError: If it is larger than the server takes.
         """
         lane = self._lanes[kind]
-        if lane.usable and lane.outbox.goes_at_once(lane.channel.buffered_amount):
-            lane.hand_over(packet)
+        if lane.usable and lane.outbox.goes_at_once(buffered := lane.channel.buffered_amount):
+            lane.hand_over(packet, buffered)
+            return True
+        if kind is _LOSSY and self._path_down:
+            # By the time the path is back it would be old news.
+            self.lossy_dropped += 1
             return True
         return False
 
@@ -224,7 +286,6 @@ class SessionChannels:
         Raises:
             PacketTooLargeError: If it is larger than the server takes.
             ClosedError: If the session ends first.
-            ChannelClosedError: If the channel ends first.
         """
         if self._closed is not None:
             raise self._closed
@@ -292,15 +353,15 @@ class SessionChannels:
         if lane is None:
             return
         if state == "open":
-            lane.usable = True
-            lane.drain()
+            lane.usable = not self._paused
+            if lane.usable:
+                lane.drain()
         elif self._flushed is not None:
             if state == "closed" and lane.channel.label == RELIABLE_LABEL and not self._flushed.done():
                 self._flushed.set_result(None)
         elif self._closed is None:
             was_usable, lane.usable = lane.usable, False
-            if state == "closed":
-                lane.fail(ChannelClosedError(f"the data channel {channel.label} closed"))
+            # What waits goes on waiting: the session will be taken up again, or replaced, or closed.
             if was_usable:
                 self._on_lost(channel.label)
 

@@ -89,6 +89,17 @@ class Negotiator:
         self._work.submit(lambda: self._peer.set_local_offer(sdp))
         return ticket
 
+    def suspend(self) -> None:
+        """Make no offers until `resume`: the signalling link is lost."""
+        self._machine.suspend()
+        self._arm()
+
+    def resume(self, *, ice_restart: bool) -> int:
+        """Go on over a new link; return the ticket that covers everything asked for so far."""
+        ticket, effects = self._machine.resume(self._loop.time(), ice_restart=ice_restart)
+        self._perform(effects)
+        return ticket
+
     def on_answer(self, answer: rtc.SessionDescription) -> None:
         """Apply the server's answer, unless it belongs to no offer that is out."""
         if not self._machine.accepts(answer.id):

@@ -34,6 +34,7 @@ _logger = logging.getLogger("aiolivekit.session")
 _MAX_SECTIONS = 256
 """More sections than any server asks for at once; a larger number is a mistake or an attack."""
 _RESUME = rtc.LeaveRequest.Action.RESUME
+_RESTART = rtc.LeaveRequest.Action.RECONNECT
 
 
 @dataclass(slots=True)
@@ -107,10 +108,7 @@ class SessionPeers:
             auto_subscribe: Whether the server will send us every track there is.
         """
         servers = self._ice_servers(join.ice_servers)
-        relay_only = (
-            self._config.ice_transport_type is IceTransportType.TRANSPORT_RELAY
-            or join.client_configuration.force_relay == models.ClientConfigSetting.ENABLED
-        )
+        relay_only = self._relay_only(join.client_configuration)
         publisher = self._publisher or self._new_publisher()
         publisher.configure(servers, relay_only=relay_only)
         self._negotiator = Negotiator(
@@ -150,6 +148,39 @@ class SessionPeers:
         if requirement.num_audios or requirement.num_videos:
             self.require_sections(requirement)
 
+    # -- losses --
+
+    def suspend(self) -> None:
+        """The signalling link is lost: negotiate nothing until `resume`."""
+        if self._negotiator is not None:
+            self._negotiator.suspend()
+
+    def resume(self, response: rtc.ReconnectResponse) -> int | None:
+        """Go on over a new signalling link, with an ICE restart of what we offer; return the ticket to wait for.
+
+        The subscriber's ICE restart is the server's to offer.
+        """
+        servers = self._ice_servers(response.ice_servers)
+        for peer in (self._publisher, self._subscriber):
+            if peer is not None and (servers or response.HasField("client_configuration")):
+                peer.configure(servers, relay_only=self._relay_only(response.client_configuration))
+        if self._negotiator is None or self._publisher is None:
+            return None
+        ticket = self._negotiator.resume(ice_restart=self._publisher.state != "new")
+        return ticket or None
+
+    def _relay_only(self, server: models.ClientConfiguration) -> bool:
+        mine = self._config.ice_transport_type is IceTransportType.TRANSPORT_RELAY
+        return mine or server.force_relay == models.ClientConfigSetting.ENABLED
+
+    def descriptions(self) -> tuple[rtc.SessionDescription | None, rtc.SessionDescription | None]:
+        """Return offer and answer as `SyncState` wants them: those of the connection we receive on."""
+        if self._subscriber is not None:
+            return _described(self._subscriber.remote_description), _described(self._subscriber.local_description)
+        if self._publisher is not None:
+            return _described(self._publisher.local_description), _described(self._publisher.remote_description)
+        return None, None
+
     def _new_publisher(self) -> PeerConnection:
         publisher = PeerConnection("publisher", self)
         self._publisher = publisher
@@ -187,6 +218,13 @@ class SessionPeers:
         if self._publisher_wanted or self._subscriber is None:
             needed.append(self._publisher)
         return all(peer is not None and peer.state == "connected" for peer in needed)
+
+    @property
+    def failed(self) -> bool:
+        """Whether a peer connection has failed for good; `disconnected` may heal."""
+        return any(
+            peer is not None and peer.state in ("failed", "closed") for peer in (self._publisher, self._subscriber)
+        )
 
     async def get_stats(self) -> SessionStats:
         """Return the stats of the peer connections."""
@@ -333,6 +371,8 @@ class SessionPeers:
 
     def on_peer_state(self, peer: PeerConnection, state: PeerState) -> None:
         """Pass on what matters (`disconnected` may heal and is left alone)."""
+        if peer is self._publisher and state in ("connected", "disconnected", "failed"):
+            self._channels.set_path(up=state == "connected")
         if state == "connected":
             self._on_connected()
         elif state == "failed":
@@ -359,8 +399,12 @@ class SessionPeers:
     # -- failures --
 
     def _negotiation_failed(self, error: NegotiationError) -> None:
-        self._on_lost(SessionClosed("negotiation", DisconnectReason.UNKNOWN_REASON, _RESUME, detail=str(error)))
+        self._on_lost(SessionClosed("negotiation", DisconnectReason.UNKNOWN_REASON, _RESTART, detail=str(error)))
 
     def _subscriber_failed(self, _name: str, error: BaseException) -> None:
         _logger.warning("the subscriber could not follow the server: %s", error)
-        self._on_lost(SessionClosed("negotiation", DisconnectReason.UNKNOWN_REASON, _RESUME, detail=str(error)))
+        self._on_lost(SessionClosed("negotiation", DisconnectReason.UNKNOWN_REASON, _RESTART, detail=str(error)))
+
+
+def _described(description: tuple[str, str] | None) -> rtc.SessionDescription | None:
+    return None if description is None else rtc.SessionDescription(type=description[0], sdp=description[1])

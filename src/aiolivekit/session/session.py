@@ -1,14 +1,14 @@
 """One join of a room: a signalling link, its peer connections and its data channels.
 
 A session is made by `connect`, lives through resumes, and is thrown away on restart. It never decides to reconnect:
-it says what it lost (`SessionClosed`) and goes on with what is left until its owner closes it.
+it says what it lost (`SessionClosed`) and goes on with what is left until its owner resumes or closes it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from livekit.protocol import models, rtc
@@ -54,11 +54,13 @@ class SessionContext:
 
     Args:
         emit: Takes the session's events, in order.
+        joined: Told of the join response before any event that follows it; the session can take requests by then.
         sequence: Numbers of our reliable packets.
         received: Which reliable packets of others were seen.
     """
 
     emit: Callable[[SessionEvent], None]
+    joined: Callable[[RtcSession, rtc.JoinResponse], None] = lambda _session, _join: None
     sequence: SendSequence = field(default_factory=SendSequence)
     received: ReceiveState = field(default_factory=ReceiveState)
 
@@ -85,12 +87,16 @@ class RtcSession:
         )
         self._signal: SignalClient | None = None
         self._connected: asyncio.Future[None] | None = None
-        self._lost = False
+        self._media_back: asyncio.Future[None] | None = None
+        self._resuming: asyncio.Future[None] | None = None
+        self._seen: set[str] | None = None
         self._late_loss: asyncio.TimerHandle | None = None
         self._closing = False
         self._closed: Exception | None = None
         self._final_stats: SessionStats | None = None
         self._dispatcher = SignalDispatcher(self)
+        self._participant_sid = ""
+        self._ping = (0.0, 0.0)
 
     # -- joining --
 
@@ -129,6 +135,9 @@ class RtcSession:
         if offer is not None and signal.path == "v0":
             self._peers.forget_single()
             offer = None
+        self._context.joined(self, join)
+        self._participant_sid = join.participant.sid
+        self._ping = (float(join.ping_interval), float(join.ping_timeout))
         self._connected = asyncio.get_running_loop().create_future()
         self._peers.set_up(join, offer, auto_subscribe=self._options.signal.auto_subscribe)
         signal.start()
@@ -146,8 +155,20 @@ class RtcSession:
             ) from None
 
     def _check_connected(self) -> None:
-        if self._connected is not None and not self._connected.done() and self._peers.connected:
-            self._connected.set_result(None)
+        if self._peers.connected:
+            for waiting in (self._connected, self._media_back):
+                if waiting is not None and not waiting.done():
+                    waiting.set_result(None)
+
+    async def media_connected(self) -> None:
+        """Wait until every peer connection that is needed is up; the caller sets the limit."""
+        if self._peers.connected:
+            return
+        self._media_back = asyncio.get_running_loop().create_future()
+        try:
+            await self._media_back
+        finally:
+            self._media_back = None
 
     # -- what it is --
 
@@ -155,6 +176,11 @@ class RtcSession:
     def single_peer_connection(self) -> bool:
         """Whether one peer connection serves both directions."""
         return self._peers.single
+
+    def note_seen(self, participants: Iterable[models.ParticipantInfo]) -> None:
+        """Take note, while resuming, who the server says is there: it tells of all who are."""
+        if self._resuming is not None:
+            self._seen = (self._seen or set()) | {each.sid for each in participants}
 
     @property
     def signal(self) -> SignalClient:
@@ -264,25 +290,36 @@ class RtcSession:
     # -- losses --
 
     def lose(self, event: SessionClosed) -> None:
-        """Say once that the session has lost what it cannot do without."""
-        if self._lost or self._closed is not None:
+        """Say that the session has lost what it cannot do without."""
+        if self._closed is not None:
             return
-        self._lost = True
-        connected = self._connected
-        if connected is not None and not connected.done():
-            # Still joining: the caller of `connect` hears of it, nobody else.
-            connected.set_exception(_connect_error(event))
-            connected.exception()
-            return
-        self.emit(event)
+        waiting = self._connected if self._connected is not None and not self._connected.done() else self._resuming
+        if waiting is None:
+            self.emit(event)
+        elif not waiting.done():
+            # Joining or resuming: the caller of `connect` or `resume` hears of it, nobody else.
+            waiting.set_exception(_connect_error(event))
+            waiting.exception()
 
     def _lose_media_path(self, event: SessionClosed) -> None:
         """Say that the media path is lost, unless signalling says within a moment why the server ended it."""
-        if self._late_loss is None and self._closed is None:
-            self._late_loss = asyncio.get_running_loop().call_later(_LEAVE_GRACE, self.lose, event)
+        if self._late_loss is None and self._closed is None and self._resuming is None:
+            self._late_loss = asyncio.get_running_loop().call_later(_LEAVE_GRACE, self._tell_late_loss, event)
+
+    def _tell_late_loss(self, event: SessionClosed) -> None:
+        self._late_loss = None
+        self.lose(event)
+
+    def _forget_late_loss(self) -> None:
+        if self._late_loss is not None:
+            self._late_loss.cancel()
+            self._late_loss = None
 
     def on_signal_closed(self, cause: SignalClosed) -> None:
         """Take note that the signalling link is lost."""
+        # Requests wait from now on; the next link takes them over.
+        self.signal.gate()
+        self._peers.suspend()
         detail = cause.detail or cause.source
         self.lose(SessionClosed("signal", DisconnectReason.SIGNAL_CLOSE, _RESUME, detail=detail))
 
@@ -312,12 +349,11 @@ class RtcSession:
         if self._closed is not None or self._closing:
             return
         self._closing = True
-        if leave and not self._lost and _had_joined(self._connected):
+        if leave and _had_joined(self._connected) and self._peers.connected:
             await self._channels.flush(_FLUSH_TIMEOUT)
         error = ClosedError("the session was closed")
         self._closed = error
-        if self._late_loss is not None:
-            self._late_loss.cancel()
+        self._forget_late_loss()
         joined = _had_joined(self._connected)
         if self._connected is not None:
             self._connected.cancel()

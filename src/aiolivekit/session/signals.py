@@ -87,6 +87,12 @@ def _subscription(session: RtcSession, message: _Message) -> None:
     session.emit(SubscriptionResponse(response.track_sid, response.err))
 
 
+def _update(session: RtcSession, message: _Message) -> None:
+    participants = list(message.update.participants)
+    session.note_seen(participants)
+    session.emit(ParticipantUpdate(participants))
+
+
 HANDLERS: dict[str, Callable[[RtcSession, _Message], None]] = {
     "answer": lambda s, m: s.peers.on_answer(m.answer),
     "offer": lambda s, m: s.peers.on_offer(m.offer),
@@ -95,7 +101,7 @@ HANDLERS: dict[str, Callable[[RtcSession, _Message], None]] = {
     "track_published": lambda s, m: s.requests.track_published(m.track_published),
     "request_response": lambda s, m: s.requests.answered(m.request_response),
     "leave": _leave,
-    "update": lambda s, m: s.emit(ParticipantUpdate(list(m.update.participants))),
+    "update": _update,
     "track_unpublished": lambda s, m: s.emit(LocalTrackUnpublished(m.track_unpublished.track_sid)),
     "mute": lambda s, m: s.emit(TrackMuted(m.mute.sid, m.mute.muted)),
     "speakers_changed": lambda s, m: s.emit(SpeakersChanged(list(m.speakers_changed.speakers))),

@@ -75,6 +75,7 @@ class SignalClient:
         self._end: asyncio.Task[None] | None = None
         self._loss: SignalClosed | None = None
         self._closing = False
+        self._abandoned = False
         self._door = WriteDoor(self._link.write, self._lost)
         if gated:
             self._door.gate()
@@ -175,6 +176,12 @@ class SignalClient:
         """Send what a lost, gated client still held, before our own requests. Its callers wait on for us."""
         self._door.take_over(predecessor._door)
 
+    def abandon(self) -> None:
+        """Cut the link, as though it had been lost, and tell nobody; gated, so a successor can `take_over`."""
+        self._abandoned = True
+        self._door.gate()
+        self._lost(SignalClosed("transport", None, "given up"))
+
     async def aclose(self, *, leave: proto_rtc.LeaveRequest | None = None) -> None:
         """Close the link; idempotent. The sink hears nothing more.
 
@@ -211,7 +218,7 @@ class SignalClient:
         self._end = self._loop.create_task(self._dialer.aclose(), name="aiolivekit-signal-lost")
 
     def _report(self, cause: SignalClosed) -> None:
-        if self._closing:
+        if self._closing or self._abandoned:
             return
         _logger.debug("signalling link lost: %s (%s)", cause.source, cause.detail)
         try:
@@ -249,7 +256,7 @@ class SignalClient:
         try:
             while True:
                 data = await self._link.receive()
-                if self._closing:
+                if self._closing or self._abandoned:
                     return
                 self._keepalive.heard(self._loop.time())
                 self._take(data)

@@ -62,12 +62,34 @@ def test_timeout_closes() -> None:
     assert machine.request(20.0)[1] == []
 
 
-def test_abandoned_offer_is_made_again() -> None:
+def test_an_offer_that_was_out_when_the_link_was_lost_is_made_again() -> None:
     machine = Negotiation(fast=True)
     ticket, _ = machine.request(0.0)
-    assert machine.abandon(1.0) == [MakeOffer(2, ice_restart=False)]
+    machine.suspend()
+    assert not machine.accepts(1)
+    assert machine.poll(100.0) == []
+    later, effects = machine.request(100.0)
+    assert effects == []
+    assert machine.resume(101.0, ice_restart=False) == (later, [MakeOffer(2, ice_restart=False)])
+    machine.answered(102.0)
+    assert machine.settled == later > ticket
+
+
+def test_a_resume_restarts_ice_though_nothing_was_asked_for() -> None:
+    machine = Negotiation(fast=False)
+    machine.suspend()
+    ticket, effects = machine.resume(1.0, ice_restart=True)
+    assert effects == [MakeOffer(1, ice_restart=True)]
     machine.answered(2.0)
     assert machine.settled == ticket
+    assert machine.resume(3.0, ice_restart=True) == (ticket, [])
+
+
+def test_a_resume_without_need_makes_no_offer() -> None:
+    machine = Negotiation(fast=True)
+    machine.suspend()
+    assert machine.resume(1.0, ice_restart=False) == (0, [])
+    assert machine.request(2.0)[1] == [MakeOffer(1, ice_restart=False)]
 
 
 class Machine(RuleBasedStateMachine):

@@ -7,7 +7,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from aiolivekit.core.reconnect_policy import BackoffPolicy
 from aiolivekit.core.reconnect_table import TABLE, Do, Input, State
 from aiolivekit.core.reconnection import (
     Announce,
@@ -23,6 +22,7 @@ from aiolivekit.core.reconnection import (
     Wish,
 )
 from aiolivekit.enums import DisconnectReason
+from aiolivekit.options import BackoffPolicy
 
 SIGNAL = Cause("signal", DisconnectReason.SIGNAL_CLOSE, "closed")
 PEER = Cause("publisher", DisconnectReason.CONNECTION_TIMEOUT, "failed")

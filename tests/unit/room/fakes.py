@@ -55,6 +55,7 @@ class RecordingEngine:
     def __init__(self) -> None:
         self.events = EngineEvents()
         self.closed = False
+        self.epoch = 1
         self.calls: list[tuple[str, Any]] = []
         self.requests: list[rtc.SignalRequest] = []
         self.packets: list[tuple[models.DataPacket, DataPacketKind]] = []

@@ -8,11 +8,11 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from livekit.protocol import models
+from livekit.protocol import models, rtc
 
 from aiolivekit.core.reliable import ReceiveState, SendSequence
 from aiolivekit.enums import DataPacketKind
-from aiolivekit.errors import ChannelClosedError, ClosedError, PacketTooLargeError
+from aiolivekit.errors import ClosedError, PacketTooLargeError
 from aiolivekit.peer.channel import ChannelState, DataChannel
 from aiolivekit.peer.connection import PeerConnection
 from aiolivekit.session.channels import SessionChannels
@@ -35,12 +35,17 @@ class Side(RecordingSink):
         super().__init__()
         self.events: asyncio.Queue[Any] = asyncio.Queue()
         self.lost: list[str] = []
+        self.received = ReceiveState()
         self.channels_of_session = SessionChannels(
-            high, self.events.put_nowait, self.lost.append, SendSequence(), ReceiveState()
+            high, self.events.put_nowait, self.lost.append, SendSequence(), self.received
         )
         self.open = asyncio.Event()
         self.gone = asyncio.Event()
         self.all_remote = asyncio.Event()
+
+    async def payloads(self, count: int) -> list[bytes]:
+        async with asyncio.timeout(10):
+            return [(await self.events.get()).payload for _ in range(count)]
 
     def on_remote_channel(self, peer: PeerConnection, channel: DataChannel) -> None:
         self.channels_of_session.add_remote(channel)
@@ -189,19 +194,59 @@ async def test_close_fails_those_who_wait() -> None:
             await a.channels_of_session.publish(packet(b"x"), LOSSY)
 
 
-async def test_a_channel_the_other_side_closes_is_lost_and_fails_those_who_wait() -> None:
-    async with sides() as (a, b, _):
+async def test_what_waits_when_the_other_side_closes_a_channel_goes_to_the_next_session() -> None:
+    async with sides() as (a, b, _), sides() as (c, d, _):
         async with asyncio.timeout(10):
             await b.all_remote.wait()
+            await d.all_remote.wait()
         for channel in b.channels_of_session._remote:
             if channel.label == "_reliable":
                 channel._channel.close()
         async with asyncio.timeout(10):
             await a.gone.wait()
         assert a.lost == ["_reliable"]
-        with pytest.raises(ChannelClosedError, match="_reliable"):
-            await a.channels_of_session.publish(packet(b"x"), RELIABLE)
-        assert a.channels_of_session.try_publish(packet(b"x"), LOSSY)
+        old, new = a.channels_of_session, c.channels_of_session
+        waiting = [asyncio.create_task(old.publish(packet(b"%d" % number), RELIABLE)) for number in range(3)]
+        await asyncio.sleep(0)
+        assert old.try_publish(packet(b"lossy still goes"), LOSSY)
+        new.adopt(old)
+        async with asyncio.timeout(10):
+            await asyncio.gather(*waiting)
+        assert await d.payloads(3) == [b"0", b"1", b"2"]
+
+
+async def test_lossy_packets_are_dropped_and_counted_while_the_path_is_down() -> None:
+    async with sides() as (a, b, _):
+        channels = a.channels_of_session
+        channels.set_path(up=False)
+        assert channels.try_publish(packet(b"old news"), LOSSY)
+        assert channels.lossy_dropped == 1
+        channels.set_path(up=True)
+        assert channels.try_publish(packet(b"news"), LOSSY)
+        assert await b.payloads(1) == [b"news"]
+
+
+async def test_a_replay_sends_what_the_server_has_not_got_and_duplicates_are_dropped() -> None:
+    async with sides() as (a, b, _):
+        channels = a.channels_of_session
+        for number in range(1, 6):
+            assert channels.try_publish(packet(b"%d" % number, participant_sid="PA_a"), RELIABLE)
+        assert channels.replay(3) == 2
+        assert channels.try_publish(packet(b"6", participant_sid="PA_a"), RELIABLE)
+        assert await b.payloads(6) == [b"1", b"2", b"3", b"4", b"5", b"6"]
+        assert b.received.duplicates == 2
+
+
+async def test_channels_and_what_was_received_are_described_for_the_server() -> None:
+    async with sides() as (a, b, _):
+        assert a.channels_of_session.try_publish(packet(b"1", participant_sid="PA_a"), RELIABLE)
+        assert await b.payloads(1) == [b"1"]
+        assert {(info.label, info.target) for info in a.channels_of_session.describe()} == {
+            ("_reliable", rtc.SignalTarget.PUBLISHER),
+            ("_lossy", rtc.SignalTarget.PUBLISHER),
+            ("_data_track", rtc.SignalTarget.PUBLISHER),
+        }
+        assert [(s.publisher_sid, s.last_seq) for s in b.channels_of_session.receive_states()] == [("PA_a", 1)]
 
 
 async def test_threshold_can_be_set() -> None:

@@ -30,6 +30,9 @@ class RecordingSession:
     def emit(self, event: Any) -> None:
         self.calls.append(event)
 
+    def note_seen(self, participants: Any) -> None:
+        pass
+
     def lose(self, event: Any) -> None:
         self.calls.append(event)
 

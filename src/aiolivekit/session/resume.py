@@ -1,0 +1,144 @@
+"""A resume: the same session over a new signalling link, step by step.
+
+The order is LiveKit's (`signalling-reconnection.allium` of its specifications, the resume chain) and fixed: the
+server has to have our state again before it hears anything that builds on it.
+"""
+
+# ruff: noqa: SLF001 - a resume is the inside of a session
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from livekit.protocol import models, rtc
+
+from ..errors import NegotiationError, ProtocolError, SignalClosedError, TransportError
+from ..signalling.client import ResumeRequest, SignalClient
+
+if TYPE_CHECKING:
+    from .session import RtcSession
+
+__all__ = ["Resume", "RoomState"]
+
+
+@dataclass(slots=True)
+class RoomState:
+    """The part of `SyncState` that the room knows.
+
+    Args:
+        subscription: The tracks for which our wish differs from what the server does by itself.
+        publish_tracks: Our tracks with their cids.
+        publish_data_tracks: Our data tracks.
+        track_sids_disabled: Subscribed tracks that are switched off.
+    """
+
+    subscription: rtc.UpdateSubscription = field(default_factory=rtc.UpdateSubscription)
+    publish_tracks: list[rtc.TrackPublishedResponse] = field(default_factory=list)
+    publish_data_tracks: list[rtc.PublishDataTrackResponse] = field(default_factory=list)
+    track_sids_disabled: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Resume:
+    """What a resume needs, and what it found.
+
+    Args:
+        reason: What the server is told.
+        signalled: Called when signalling is back; what it returns goes to the server.
+    """
+
+    reason: models.ReconnectReason
+    signalled: Callable[[rtc.ReconnectResponse], Awaitable[RoomState]]
+    replayed: int = 0
+    """Reliable packets sent again."""
+    seen: set[str] | None = None
+    """The sids of the participants the server told of since; `None` when it told of none."""
+
+    async def run(self, session: RtcSession) -> None:
+        """Resume.
+
+        Raises:
+            ConnectError: One of its kinds, by cause; `TransportError` when signalling came back and the media path
+                did not. The session can be resumed again.
+            ClosedError: If the session is closed.
+        """
+        if session._closed is not None:
+            raise session._closed
+        session._forget_late_loss()
+        lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        session._resuming, session._seen = lost, None
+        try:
+            signal, response = await self._reopen(session)
+            self.replayed = session.channels.replay(response.last_message_seq)
+            state = await self.signalled(response)
+            signal.post(rtc.SignalRequest(sync_state=self._sync_state(session, state)))
+            signal.start()
+            await _first(self._media(session, response), lost)
+            if signal.closed:
+                raise SignalClosedError("the signalling connection was lost while resuming")
+            signal.flush_gate()
+        finally:
+            self.seen, session._seen = session._seen, None
+            session._resuming = None
+            if lost.done() and not lost.cancelled():
+                lost.exception()
+
+    async def _reopen(self, session: RtcSession) -> tuple[SignalClient, rtc.ReconnectResponse]:
+        old = session.signal
+        old.abandon()
+        session.peers.suspend()
+        interval, timeout = session._ping
+        request = ResumeRequest(session._participant_sid, self.reason, old.path, interval, timeout)
+        signal = await SignalClient.connect(
+            old.url, old.token, session._options.signal, session._dispatcher, resume=request
+        )
+        signal.take_over(old)
+        session._signal = signal
+        await old.aclose()
+        if not isinstance(signal.first, rtc.ReconnectResponse):
+            # A server that knows no resumes lets us join anew, into a session we have no peers for.
+            raise ProtocolError("the server answered a resume with a join")
+        return signal, signal.first
+
+    def _sync_state(self, session: RtcSession, state: RoomState) -> rtc.SyncState:
+        offer, answer = session.peers.descriptions()
+        return rtc.SyncState(
+            offer=offer,
+            answer=answer,
+            subscription=state.subscription,
+            publish_tracks=state.publish_tracks,
+            data_channels=session.channels.describe(),
+            track_sids_disabled=state.track_sids_disabled,
+            datachannel_receive_states=session.channels.receive_states(),
+            publish_data_tracks=state.publish_data_tracks,
+        )
+
+    async def _media(self, session: RtcSession, response: rtc.ReconnectResponse) -> None:
+        limit = session._options.peer_timeout
+        try:
+            async with asyncio.timeout(limit):
+                ticket = session.peers.resume(response)
+                if ticket is not None:
+                    await session.peers.negotiated(ticket)
+                await session.media_connected()
+        except TimeoutError:
+            raise TransportError(f"the media path did not come back within {limit:g} s") from None
+        except NegotiationError as error:
+            raise TransportError("the media path could not be negotiated", detail=str(error)) from error
+
+
+async def _first(work: Awaitable[None], lost: asyncio.Future[None]) -> None:
+    """Do the work, unless what it rests on is lost first."""
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.wait([task, lost], return_when=asyncio.FIRST_COMPLETED)
+        if lost.done():
+            lost.result()
+        await task
+    finally:
+        if not task.done():
+            task.cancel()
+            await asyncio.wait([task])

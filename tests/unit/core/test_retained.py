@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aiolivekit.core.retained import RetainedPackets
+
+
+def test_what_the_server_has_is_forgotten_and_the_rest_comes_in_order() -> None:
+    kept = RetainedPackets()
+    for number in range(1, 6):
+        kept.keep(number, b"%d" % number, 0)
+    assert kept.after(3) == [b"4", b"5"]
+    assert kept.after(0) == [b"4", b"5"]
+    assert (len(kept), kept.size) == (2, 2)
+    assert kept.after(9) == []
+    assert kept.size == 0
+
+
+def test_the_newest_stays_however_large() -> None:
+    kept = RetainedPackets(reserve=10)
+    kept.keep(1, bytes(100), 0)
+    assert len(kept) == 1
+    kept.keep(2, bytes(100), 0)
+    assert kept.after(0) == [bytes(100)]
+    kept.clear()
+    assert (len(kept), kept.size) == (0, 0)
+
+
+@given(st.lists(st.tuples(st.integers(1, 50), st.integers(0, 200)), max_size=60))
+def test_what_is_kept_is_bounded_and_covers_buffer_and_reserve(packets: list[tuple[int, int]]) -> None:
+    kept = RetainedPackets(reserve=64)
+    sent: list[bytes] = []
+    for number, (size, buffered) in enumerate(packets, 1):
+        data = bytes([number % 251]) * size
+        sent.append(data)
+        kept.keep(number, data, buffered)
+        rest = kept.after(0)
+        assert rest == sent[len(sent) - len(rest) :]
+        assert kept.size == sum(map(len, rest))
+        assert kept.size <= max(buffered + 64, size)
