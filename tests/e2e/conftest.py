@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -25,6 +26,19 @@ def pair(request: pytest.FixtureRequest) -> tuple[Sdk, Sdk]:
         return OURS if name == "ours" else Sdk("official", official)  # type: ignore[arg-type]
 
     return sdk(first), sdk(second)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """On the embedded server two of ours meet here; with the others it meets in `tests/interop`."""
+    here = str(Path(__file__).parent)
+    left_out = []
+    for item in items:
+        params = item.callspec.params if str(item.path).startswith(here) and hasattr(item, "callspec") else {}
+        if params.get("livekit_server_kind") == "embedded" and params.get("pair", PAIRS[0]) != PAIRS[0]:
+            left_out.append(item)
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in set(left_out)]
 
 
 @pytest.fixture
