@@ -3,14 +3,17 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+BROWSER := tests/interop/browser
 
-.PHONY: help demo test check format bench lock wheel clean
+.PHONY: help demo test browser check format bench soak transcripts lock wheel clean
 
 help:
-	@echo "make demo    two participants exchange text, a tone and a picture through a real server"
+	@echo "make demo    two participants exchange text, a tone and a picture through the dev server"
 	@echo "make test    all tests (what is missing on this machine is skipped and said)"
 	@echo "make check   lint, format, types"
 	@echo "make bench   ours, the official SDK and bare wrtc, side by side"
+	@echo "make transcripts  compare the signalling of the real and of the dev server"
+	@echo "make soak    the dev server's long runs (minutes each; SOAK_ARGS=\"--quick\" to see that they work)"
 	@echo "make lock    resolve the dependencies anew into requirements.lock"
 	@echo "make wheel   build the wheel and the source archive into dist/"
 
@@ -24,8 +27,13 @@ $(READY): pyproject.toml requirements.lock
 demo: $(READY)
 	$(BIN)/aiolivekit demo
 
-test: $(READY)
+test: $(READY) browser
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+# What drives livekit-client in Chromium; without npm the tests with a browser are skipped, and say so.
+browser:
+	@if command -v npm >/dev/null && [ ! -d $(BROWSER)/node_modules/livekit-client ]; then \
+		npm ci --prefix $(BROWSER) --no-audit --no-fund --loglevel=error; fi
 
 check: $(READY)
 	$(BIN)/ruff check .
@@ -38,6 +46,12 @@ format: $(READY)
 
 bench: $(READY)
 	$(BIN)/python -m bench $(BENCH_ARGS)
+
+soak: $(READY)
+	$(BIN)/python -m tests.soak $(SOAK_ARGS)
+
+transcripts: $(READY)
+	$(BIN)/python -m transcripts --output docs/results $(TRANSCRIPTS_ARGS)
 
 # No index address is recorded: pins and hashes alone.
 lock: $(READY)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .runner import Samples
+from .servers import SERVERS
 from .settings import PAYLOADS
 
 __all__ = ["FIGURES", "LIMITS", "check", "markdown", "medians", "plain"]
@@ -70,6 +71,15 @@ FIGURES: tuple[Figure, ...] = (
     Figure("video", "latency_ms", "720p30 VP8: written to received", "ms"),
     Figure("video", "frames_percent", "720p30 VP8: frames received", "%"),
     Figure("video", "height", "720p30 VP8: height received", "px", 0),
+    Figure("server", "forwards_per_core_1", "RTP forwarded a second and core, one to one", "/s", 0),
+    Figure("server", "lost_percent_1", "RTP lost, one to one", "%", 2),
+    Figure("server", "forwards_per_core_5", "RTP forwarded a second and core, one to five", "/s", 0),
+    Figure("server", "lost_percent_5", "RTP lost, one to five", "%", 2),
+    Figure("server", "rtt_ms", "our client: round trip, 100 B reliable", "ms", 2),
+    *(Figure("server", f"messages_{size}", f"our client: messages/s at {size:,} B", "/s", 0) for size in PAYLOADS),
+    Figure("server", "first_join_ms", "our client: start of the server to first join", "ms"),
+    Figure("server", "start_ms", "of it, the start of the server", "ms"),
+    Figure("server", "join_ms", "of it, the join", "ms"),
 )
 
 
@@ -105,6 +115,10 @@ LIMITS: tuple[Limit, ...] = (
     # Two threads among 49 rooms would be the process's own, not the rooms'.
     Limit("memory.further_room_threads", None, at_most=0.05),
     Limit("data.messages_100", "bare", at_least=0.75),
+    # It is written in Python and has one core; in return it starts at once.
+    Limit("server.forwards_per_core_1", "real", at_least=0.3),
+    Limit("server.messages_100", "real", at_least=0.1),
+    Limit("server.first_join_ms", "real", at_most=0.8),
 )
 
 
@@ -140,10 +154,17 @@ def check(middle: dict[str, dict[str, float]], measures: Sequence[str]) -> list[
     return failing
 
 
-def _rows(middle: dict[str, dict[str, float]], contenders: Sequence[str]) -> list[list[str]]:
+def _tables(middle: dict[str, dict[str, float]], contenders: Sequence[str]) -> list[list[list[str]]]:
+    """Return the table of the clients and the table of the servers, if there is something in them."""
+    clients = _rows([figure for figure in FIGURES if figure.measure != "server"], middle, contenders)
+    servers = _rows([figure for figure in FIGURES if figure.measure == "server"], middle, SERVERS)
+    return [rows for rows in (clients, servers) if len(rows) > 1]
+
+
+def _rows(figures: Sequence[Figure], middle: dict[str, dict[str, float]], contenders: Sequence[str]) -> list[list[str]]:
     others = [name for name in contenders if name != "ours"] if "ours" in contenders else []
     rows = [["", *contenders, *(f"ours / {name}" for name in others)]]
-    for figure in FIGURES:
+    for figure in figures:
         values = middle.get(figure.name)
         if not values:
             continue
@@ -157,7 +178,10 @@ def _rows(middle: dict[str, dict[str, float]], contenders: Sequence[str]) -> lis
 
 def plain(middle: dict[str, dict[str, float]], contenders: Sequence[str]) -> str:
     """Return the table for a terminal."""
-    rows = _rows(middle, contenders)
+    return "\n\n".join(_plain(rows) for rows in _tables(middle, contenders))
+
+
+def _plain(rows: list[list[str]]) -> str:
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = []
     for row in rows:
@@ -168,9 +192,11 @@ def plain(middle: dict[str, dict[str, float]], contenders: Sequence[str]) -> str
 
 def markdown(middle: dict[str, dict[str, float]], contenders: Sequence[str], about: dict[str, Any]) -> str:
     """Return the table in Markdown, under a paragraph on where it was measured."""
-    rows = _rows(middle, contenders)
-    lines = ["| " + " | ".join(row) + " |" for row in rows]
-    lines.insert(1, "|" + "---|" + "---:|" * (len(rows[0]) - 1))
+    tables = []
+    for rows in _tables(middle, contenders):
+        lines = ["| " + " | ".join(row) + " |" for row in rows]
+        lines.insert(1, "|" + "---|" + "---:|" * (len(rows[0]) - 1))
+        tables.append("\n".join(lines))
     versions = ", ".join(f"{name} {version}" for name, version in about["versions"].items() if version)
     count = about["settings"]["rounds"]
     rounds = "1 round" if count == 1 else f"{count} rounds"
@@ -179,4 +205,4 @@ def markdown(middle: dict[str, dict[str, float]], contenders: Sequence[str], abo
         f"{about['python']}; {versions}. Medians over {rounds}, the contenders in turn, "
         "each measurement in a process of its own; server and clients on the same machine, over loopback."
     )
-    return words + "\n\n" + "\n".join(lines) + "\n"
+    return "\n\n".join([words, *tables]) + "\n"

@@ -14,6 +14,7 @@ from typing import Any
 
 from aiolivekit.testing import RealServer
 
+from .servers import SERVERS, measure_server
 from .settings import Settings
 from .worker import MARK
 
@@ -105,16 +106,17 @@ async def run(
     say: Callable[[str], None],
 ) -> tuple[Samples, list[str]]:
     """Return the samples of all rounds, and what failed; a failed measurement leaves its sample out."""
-    samples: Samples = {measure: {contender: [] for contender in contenders} for measure in measures}
+    columns = {measure: SERVERS if measure == "server" else contenders for measure in measures}
+    samples: Samples = {measure: {column: [] for column in columns[measure]} for measure in measures}
     failures: list[str] = []
     for number in range(settings.rounds):
         for measure in measures:
-            for contender in contenders:
+            for contender in columns[measure]:
                 say(f"round {number + 1} of {settings.rounds}: {measure}, {contender}")
                 room = f"{measure}-{contender}-{number}"
                 try:
                     sample = await _measure(measure, contender, settings, server, room)
-                except WorkerError as error:
+                except (WorkerError, TimeoutError) as error:
                     failures.append(f"{measure}, {contender}, round {number + 1}: {error}")
                     say(failures[-1])
                 else:
@@ -162,6 +164,8 @@ async def _measure(measure: str, contender: str, settings: Settings, server: Rea
                 "frames_percent": len({index for index, _, _ in got["seen"]}) / (settings.media_seconds * 30) * 100,
                 "height": statistics.median(height for _, _, height in got["seen"]),
             }
+        case "server":
+            return await measure_server(contender, settings, server, room, _alone)
         case unknown:
             raise ValueError(f"no such measurement: {unknown}")
 

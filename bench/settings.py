@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 __all__ = ["MEASURES", "PAYLOADS", "Settings"]
 
-MEASURES = ("connect", "data", "memory", "audio1", "audio8", "video")
+MEASURES = ("connect", "data", "memory", "audio1", "audio8", "video", "server")
 PAYLOADS = (100, 1_200, 15_000)
 
 
@@ -22,6 +22,7 @@ class Settings:
         rooms: Rooms in one process, for memory.
         warm_up: Seconds media flows before it is measured.
         media_seconds: Seconds media is measured.
+        forwards: Packets a second that servers are made to send.
     """
 
     rounds: int = 5
@@ -31,6 +32,7 @@ class Settings:
     rooms: int = 50
     warm_up: float = 4.0
     media_seconds: float = 6.0
+    forwards: int = 10_000
 
     @classmethod
     def quick(cls) -> Settings:

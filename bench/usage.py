@@ -2,18 +2,60 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import resource
 import sys
+import time
 from pathlib import Path
 
-__all__ = ["cpu_seconds", "descriptors", "raise_descriptor_limit", "resident_bytes", "threads"]
+__all__ = [
+    "Lateness",
+    "cpu_seconds",
+    "descriptors",
+    "process_cpu_seconds",
+    "raise_descriptor_limit",
+    "resident_bytes",
+    "threads",
+]
+
+
+class Lateness:
+    """Looks every 10 ms how late the event loop is; what was late by 50 ms or more was heard or seen by somebody."""
+
+    INTERVAL = 0.01
+    LATE = 0.05
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.longest = 0.0
+
+    async def watch(self) -> None:
+        """Look until cancelled."""
+        while True:
+            before = time.perf_counter()
+            await asyncio.sleep(self.INTERVAL)
+            late = time.perf_counter() - before - self.INTERVAL
+            self.longest = max(self.longest, late)
+            self.count += late >= self.LATE
+
+    def figures(self) -> dict[str, float]:
+        """Return how often it was late since the last time this was asked, and by how much at most."""
+        found = {"late_50_ms": self.count, "latest_ms": round(self.longest * 1e3)}
+        self.count, self.longest = 0, 0.0
+        return found
 
 
 def cpu_seconds() -> float:
     """Return the CPU time of all threads, in user and system mode."""
     usage = resource.getrusage(resource.RUSAGE_SELF)
     return usage.ru_utime + usage.ru_stime
+
+
+def process_cpu_seconds(pid: int) -> float:
+    """Return the CPU time of another process, in user and system mode; Linux alone tells."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def resident_bytes() -> int:

@@ -57,6 +57,10 @@ async def _run() -> dict[str, Any]:
             from .measures import memory
 
             return await memory.measure(new, url, tokens)
+        case "first_join":
+            from .measures import first_join
+
+            return await first_join.measure(new, job["server"], job["rounds"])
         case "publish_audio":
             from .measures import media
 

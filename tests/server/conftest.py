@@ -13,7 +13,7 @@ pytest.importorskip("pylibsrtp", reason="needs the extra [server]")
 rtc = pytest.importorskip("livekit.rtc", reason="needs the official Python SDK")
 np = pytest.importorskip("numpy")
 
-from aiolivekit.server import DevServer, ServerOptions, VideoGrants  # noqa: E402
+from aiolivekit.server import DevServer, ServerOptions  # noqa: E402
 
 TIMEOUT = 15.0
 
@@ -202,12 +202,10 @@ class Clients:
         self.single = single
         self._clients: list[Client] = []
 
-    async def join(
-        self, identity: str, *, grants: VideoGrants | None = None, token: str = "", options: Any = None, **claims: Any
-    ) -> Client:
+    async def join(self, identity: str, *, token: str = "", options: Any = None, **claims: Any) -> Client:
         client = Client(identity)
         self._clients.append(client)
-        token = token or self.server.token(identity, grants=grants, **claims)
+        token = token or self.server.token(identity, **claims)
         await client.room.connect(
             self.server.url, token, options or rtc.RoomOptions(single_peer_connection=self.single)
         )

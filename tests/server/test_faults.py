@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 
+import aiohttp
 import pytest
 from livekit import rtc
+from livekit.protocol import rtc as pb
 
 from aiolivekit.server import DevServer
 from tests.server.conftest import Client, Clients
@@ -62,19 +65,22 @@ async def test_unknown_first_message(clients: Clients) -> None:
     assert fault.fired == 1
 
 
-async def test_leave_with_each_action(clients: Clients) -> None:
+@pytest.mark.parametrize("action", ["RESUME", "RECONNECT", "DISCONNECT"])
+async def test_leave_with_each_action(clients: Clients, action: str) -> None:
     alice, bob = await pair(clients)
-    # The official SDK may take the close that follows the request for a second failure, and join anew.
-    clients.server.faults.leave("alice", "RESUME")
-    await alice.event("reconnected")
     sid = alice.me.sid
-    clients.server.faults.leave("alice", "RECONNECT")
-    await alice.event("reconnected", 2, timeout=30)
-    assert alice.me.sid != sid
-    clients.server.faults.leave("alice", "DISCONNECT", "ROOM_CLOSED")
-    (reason,) = await alice.event("disconnected")
-    assert reason == rtc.DisconnectReason.ROOM_CLOSED
-    assert [f.detail for f in clients.server.faults.fired("leave")] == ["RESUME", "RECONNECT", "DISCONNECT"]
+    clients.server.faults.leave("alice", action, "ROOM_CLOSED")
+    match action:
+        case "RESUME":
+            # The official SDK may take the close that follows the request for a second failure, and join anew.
+            await alice.event("reconnected")
+        case "RECONNECT":
+            await alice.event("reconnected", timeout=30)
+            await alice.until(lambda: alice.me.sid != sid)
+        case "DISCONNECT":
+            (reason,) = await alice.event("disconnected")
+            assert reason == rtc.DisconnectReason.ROOM_CLOSED
+    assert [f.detail for f in clients.server.faults.fired("leave")] == [action]
     assert bob.room.isconnected()
 
 
@@ -191,7 +197,6 @@ async def test_scenarios_that_clients_ask_for(clients: Clients) -> None:
         ("validate_service_not_found", False),
         ("room_not_found", False),
         ("close_before_join", False),
-        ("leave_first_message", False),
     ],
 )
 async def test_mock_modes_before_the_join(clients: Clients, mode: str, joins: bool) -> None:
@@ -201,6 +206,21 @@ async def test_mock_modes_before_the_join(clients: Clients, mode: str, joins: bo
         return
     with pytest.raises(rtc.ConnectError):
         await clients.join("alice", attributes=attributes)
+
+
+@pytest.mark.parametrize("path", ["/rtc", "/rtc/v1"])
+async def test_mock_leave_as_the_first_message(server: DevServer, path: str) -> None:
+    # Without a client: the official SDK waits for a join response all the same, and tries again, for 20 seconds.
+    attributes = {"lk.mock": json.dumps({"signal": "leave_first_message", "leaveAction": "RECONNECT"})}
+    wrapped = pb.WrappedJoinRequest(join_request=pb.JoinRequest(metadata="m").SerializeToString())
+    query = {
+        "access_token": server.token("alice", attributes=attributes),
+        "join_request": base64.urlsafe_b64encode(wrapped.SerializeToString()).decode(),
+    }
+    async with aiohttp.ClientSession() as session, session.ws_connect(server.http_url + path, params=query) as socket:
+        response = pb.SignalResponse.FromString(await socket.receive_bytes(timeout=10))
+    assert response.leave.action == pb.LeaveRequest.Action.RECONNECT
+    assert server.rooms == []
 
 
 @pytest.mark.parametrize("mode", ["close_when_connected", "drop_when_connected", "no_pong"])

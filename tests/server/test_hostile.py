@@ -15,6 +15,7 @@ from livekit.protocol import models, rtc
 
 from aiolivekit.server import DevServer
 from tests.server.conftest import Clients
+from tests.soak import attacks, forgeries
 from tests.unit.server.test_stun import make_request
 
 
@@ -142,7 +143,6 @@ async def test_odd_but_well_formed_requests(server: DevServer) -> None:
     requests = [
         rtc.SignalRequest(offer=rtc.SessionDescription(type="offer", sdp="v=0\r\n" + "m=audio 9 UDP 1\r\n" * 2000)),
         rtc.SignalRequest(offer=rtc.SessionDescription(type="offer", sdp="\0" * 1000)),
-        rtc.SignalRequest(answer=rtc.SessionDescription(type="answer", sdp="v=0")),
         rtc.SignalRequest(trickle=rtc.TrickleRequest(candidateInit="[" * 100_000)),
         rtc.SignalRequest(add_track=rtc.AddTrackRequest(type=7, cid="x")),
         rtc.SignalRequest(mute=rtc.MuteTrackRequest(sid="TR_nothing", muted=True)),
@@ -189,7 +189,7 @@ async def test_nobody_gets_in_without_a_token(server: DevServer, path: str) -> N
     claims = f'{{"iss":"{server.api_key}","sub":"m","video":{{"roomJoin":true,"room":"r","roomList":true}}}}'
     body = base64.urlsafe_b64encode(claims.encode()).rstrip(b"=").decode()
     other = DevServer(api_key=server.api_key)
-    tokens = ["", "x", f"{head}.{body}.", other.token("m"), server.token("m", valid_for=-100)]
+    tokens = ["", "x", f"{head}.{body}.", other.token("m"), server.token("m", ttl=-100)]
     async with aiohttp.ClientSession() as session:
         for token in tokens:
             headers = {"Authorization": f"Bearer {token}"} if token else {}
@@ -240,3 +240,77 @@ async def test_a_joiner_cannot_speak_for_others(server: DevServer) -> None:
     transcription = models.DataPacket(transcription=models.Transcription())
     assert not accept_packet(transcription, session, reliable=True)
     await clients.close()
+
+
+@pytest.fixture
+def target(server: DevServer) -> attacks.Target:
+    mux = server.core.mux
+    return attacks.Target(server.url, server.api_key, server.token, mux.udp_port, mux.tcp_port)
+
+
+def failures(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """What went wrong in the server unforeseen; the official client's own complaints are none of it."""
+    return [
+        record.getMessage()
+        for record in caplog.records
+        if record.levelname in ("ERROR", "CRITICAL")
+        and record.name.partition(".")[0] in ("asyncio", "aiohttp", "aiolivekit")
+    ]
+
+
+async def honest_exchange(server: DevServer) -> None:
+    """Two newcomers hear each other."""
+    clients = Clients(server, single=True)
+    try:
+        alice, bob = await clients.join("alice"), await clients.join("bob")
+        await alice.publish_tone()
+        track, _, _ = await bob.event("track_subscribed")
+        frames = bob.watch(track)
+        await bob.until(lambda: len(frames) >= 10)
+        await alice.me.publish_data(b"fine", reliable=True)
+        await bob.event("data_received")
+    finally:
+        await clients.close()
+
+
+@pytest.mark.parametrize("attack", ["media", "sctp", "data"])
+async def test_participants_with_bad_intentions(
+    server: DevServer, target: attacks.Target, caplog: pytest.LogCaptureFixture, attack: str
+) -> None:
+    rng = random.Random(attack)
+    # Broken SCTP soon ends the association, so there it takes more participants.
+    times, count = (40, 20) if attack == "sctp" else (5, 400)
+    for number in range(times):
+        async with attacks.mallory(target, f"mallory{number}") as client:
+            await getattr(attacks, attack)(client, rng, count)
+            await asyncio.sleep(0.01)
+    await honest_exchange(server)
+    assert failures(caplog) == []
+
+
+@pytest.mark.parametrize("attack", ["media_port", "dtls", "signalling"])
+async def test_strangers_with_bad_intentions(
+    server: DevServer, target: attacks.Target, caplog: pytest.LogCaptureFixture, attack: str
+) -> None:
+    await getattr(attacks, attack)(target, random.Random(attack), {"media_port": 3000}.get(attack, 20))
+    await honest_exchange(server)
+    assert failures(caplog) == []
+
+
+async def test_forged_tokens_open_nothing(server: DevServer, target: attacks.Target) -> None:
+    assert await forgeries.tokens(target) == []
+    assert server.rooms == []
+
+
+async def test_connections_that_stay_open_after_a_request(server: DevServer, target: attacks.Target) -> None:
+    """A request costs nothing, so one alone must not keep a place for ever."""
+    sockets = []
+    for _ in range(400):
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        await reader.readuntil(b"OK")
+        sockets.append(writer)
+    assert server.core.turned_away > 100
+    for writer in sockets:
+        writer.close()
+    await honest_exchange(server)

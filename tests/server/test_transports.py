@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
+import gc
 
 import pytest
+from aiohttp import web
+from bench.raw.load import Load, run_load
 from livekit import rtc
 from livekit.protocol import rtc as pb
 
 from aiolivekit.server import DevServer, ServerOptions
+from aiolivekit.server.dtls import Certificate
 from tests.server.conftest import Client, Clients, tone_of
+from tests.soak.starts import cycle, held
 
 
 async def pair(clients: Clients) -> tuple[Client, Client]:
@@ -81,12 +85,13 @@ async def test_many_tracks_need_more_sections(clients: Clients) -> None:
     for number in range(6):
         await alice.publish_tone(f"tone {number}", frequency=300 + 100 * number)
     await bob.event("track_subscribed", 6)
-    heard = set()
-    for track, _, _ in bob.of("track_subscribed"):
+    expected = {f"tone {number}": 300 + 100 * number for number in range(6)}
+    for track, publication, _ in bob.of("track_subscribed"):
         frames = bob.watch(track)
-        await bob.until(lambda frames=frames: len(frames) >= 60)
-        heard.add(round(tone_of(frames) / 100) * 100)
-    assert heard == {300, 400, 500, 600, 700, 800}
+        # The right tone in the right track; on a busy machine not at once.
+        frequency = expected.pop(publication.name)
+        await bob.until(lambda frames=frames, hz=frequency: len(frames) >= 50 and abs(tone_of(frames) - hz) < 10)
+    assert not expected
 
 
 async def test_data_tracks(clients: Clients) -> None:
@@ -175,19 +180,22 @@ async def test_several_servers_in_one_process() -> None:
         await second.close()
 
 
-def open_files() -> int:
-    folder = Path("/proc/self/fd")
-    return len(list(folder.iterdir())) if folder.is_dir() else 0
+@pytest.mark.parametrize("kind", ["audio", "video"])
+async def test_bare_rtp_arrives_whole_and_in_order(server: DevServer, kind: str) -> None:
+    load = Load(rooms=2, subscribers=2, rate=500.0, seconds=1.0, kind=kind)
+    outcome = await run_load(server.url, lambda identity, room: server.token(identity, room=room), load, lambda: 0.0)
+    assert outcome.expected == 2000
+    assert (outcome.received, outcome.out_of_order) == (outcome.expected, 0)
+    assert not any(server.room(room).participants for room in ("raw-0", "raw-1"))
 
 
 async def test_starts_and_stops_leave_nothing() -> None:
-    async def cycle() -> None:
-        async with DevServer():
-            pass
-
+    certificate = Certificate()
     for _ in range(5):
-        await cycle()
-    files, tasks = open_files(), len(asyncio.all_tasks())
-    for _ in range(100):
-        await cycle()
-    assert (open_files(), len(asyncio.all_tasks())) == (files, tasks)
+        await cycle(certificate, join=True)
+    before = held()
+    for number in range(60):
+        await cycle(certificate, join=number % 10 == 9)
+    assert held() == before
+    # Nor does a cache keep the servers themselves.
+    assert not [thing for thing in gc.get_objects() if isinstance(thing, web.Application)]

@@ -7,8 +7,19 @@ from collections.abc import Sequence
 
 __all__ = ["main"]
 
-_EXTRA = {"PIL": "pillow", "jwt": "pyjwt", "numpy": "numpy", "rich": "rich", "typer": "typer"}
-"""What the extra `cli` brings, by the name it is imported with."""
+_EXTRAS = {
+    "cli": {"PIL": "pillow", "jwt": "pyjwt", "numpy": "numpy", "rich": "rich", "typer": "typer"},
+    "server": {
+        "OpenSSL": "pyopenssl",
+        "cryptography": "cryptography",
+        "google_crc32c": "google-crc32c",
+        "pyee": "pyee",
+        "pylibsrtp": "pylibsrtp",
+    },
+}
+"""What each extra brings, by the name it is imported with."""
+
+_NEEDED_BY = {"cli": "the command line", "server": "the dev server"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -22,11 +33,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         return run(sys.argv[1:] if arguments is None else arguments)
     except ModuleNotFoundError as error:
-        package = _EXTRA.get((error.name or "").partition(".")[0])
-        if package is None:
+        missing = (error.name or "").partition(".")[0]
+        extra = next((name for name, packages in _EXTRAS.items() if missing in packages), None)
+        if extra is None:
             raise
+        # Who lacks one of the two may well lack the other.
+        wanted = "cli" if extra == "cli" else "cli,server"
         print(
-            f"aiolivekit: the command line needs {package}; install it with: pip install 'aiolivekit[cli]'",
+            f"aiolivekit: {_NEEDED_BY[extra]} needs {_EXTRAS[extra][missing]}; "
+            f"install it with: pip install 'aiolivekit[{wanted}]'",
             file=sys.stderr,
         )
         return 2

@@ -14,11 +14,13 @@ import typer
 
 from .._version import __version__
 from .demo.command import demo
+from .doctor.command import doctor
 from .join import join
 from .masking import secrets
 from .native_log import without_native_log
 from .output import print_error
 from .send import send
+from .serve.command import server
 from .token import token
 
 __all__ = ["app", "run"]
@@ -57,6 +59,8 @@ app.command()(join)
 app.command()(send)
 app.command()(token)
 app.command()(demo)
+app.command()(server)
+app.command()(doctor)
 
 
 class _LogLines(logging.Handler):

@@ -7,6 +7,5 @@ from aiolivekit.server.dev_server import DevServer
 from aiolivekit.server.fault import Fault, Fired, Hold
 from aiolivekit.server.faults import Faults
 from aiolivekit.server.options import Limits, ServerOptions
-from aiolivekit.server.tokens import VideoGrants
 
-__all__ = ["DevServer", "Fault", "Faults", "Fired", "Hold", "Limits", "ServerOptions", "VideoGrants"]
+__all__ = ["DevServer", "Fault", "Faults", "Fired", "Hold", "Limits", "ServerOptions"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from aiolivekit.server.rtp import packet
 from aiolivekit.server.rtp.sender import Mapping
 from aiolivekit.server.sdp import Codec
@@ -106,8 +108,20 @@ def _with_feedback(codec: Codec, wanted: tuple[str, ...], kind: str) -> Codec:
     return Codec(codec.payload_type, codec.name, codec.clock_rate, codec.channels, codec.fmtp, feedback)
 
 
+def _enabled(codec: Codec) -> bool:
+    """Whether a codec's profile is among those that the real server registers."""
+    parameters = codec.parameters()
+    if codec.mime == "vp9":
+        return parameters.get("profile-id", "0") in ("0", "1")
+    if codec.mime == "av1":
+        return parameters.get("profile", "0") == "0"
+    if codec.mime == "h264":
+        return parameters.get("profile-level-id", "42e01f")[:2].lower() in ("42", "64")
+    return True
+
+
 def _known(kind: str, codecs: list[Codec]) -> list[Codec]:
-    return [c for c in codecs if f"{kind}/{c.mime}" in _MIMES and c.mime != "rtx"]
+    return [c for c in codecs if f"{kind}/{c.mime}" in _MIMES and c.mime != "rtx" and _enabled(c)]
 
 
 def choose_publish_codecs(kind: str, offered: list[Codec], preferred: str, *, red: bool) -> list[Codec]:
@@ -122,7 +136,6 @@ def choose_publish_codecs(kind: str, offered: list[Codec], preferred: str, *, re
     known = [_with_feedback(c, _RECEIVE_FEEDBACK, kind) for c in _known(kind, offered)]
     if kind == "audio":
         first = "red" if red else "opus"
-        known = [c for c in known if c.mime != "red" or red]
         return sorted(known, key=lambda c: c.mime != first)
     wanted = preferred.lower().partition("/")[2]
     return sorted(known, key=lambda c: c.mime != wanted)
@@ -130,7 +143,9 @@ def choose_publish_codecs(kind: str, offered: list[Codec], preferred: str, *, re
 
 def choose_subscribe_codecs(kind: str, offered: list[Codec]) -> list[Codec]:
     """Return what a subscriber that offers may get in a section, with its own payload types."""
-    return [_with_feedback(c, _SEND_FEEDBACK, kind) for c in _known(kind, offered)]
+    known = [_with_feedback(c, _SEND_FEEDBACK, kind) for c in _known(kind, offered)]
+    # What a client says of Opus is how it wants to be sent; an answer says how we would.
+    return [replace(c, fmtp=_OFFERED_AUDIO["opus"]) if c.mime == "opus" else c for c in known]
 
 
 def offered_codecs(kind: str, published: list[Codec]) -> list[Codec]:
@@ -146,10 +161,16 @@ def offered_codecs(kind: str, published: list[Codec]) -> list[Codec]:
         number = numbers[index]
         fmtp = _OFFERED_AUDIO.get(codec.mime, codec.fmtp)
         fmtp = ";".join(p for p in fmtp.split(";") if not p.strip().startswith("x-google"))
-        feedback = _SEND_FEEDBACK if kind == "video" else ()
+        feedback = _SEND_FEEDBACK if kind == "video" else _audio_feedback(codec, published)
         offered.append(Codec(number, codec.name, codec.clock_rate, codec.channels, fmtp, feedback))
     # Opus first, as the real server offers: what comes in as redundancy may still leave so.
     return sorted(offered, key=lambda c: c.mime != "opus") if kind == "audio" else offered
+
+
+def _audio_feedback(codec: Codec, published: list[Codec]) -> tuple[str, ...]:
+    # Redundancy makes up for losses by itself; without it lost packets are asked for.
+    redundant = bool(published) and published[0].mime == "red"
+    return () if codec.mime == "red" or (codec.mime == "opus" and redundant) else ("nack",)
 
 
 def _same(ours: Codec, theirs: Codec) -> bool:

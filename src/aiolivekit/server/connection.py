@@ -43,7 +43,7 @@ class SignalConnection:
         self._socket = socket
         self._request = request
         self._faults = faults
-        self._queue: deque[rtc.SignalResponse | tuple[int, bytes]] = deque()
+        self._queue: deque[rtc.SignalResponse | tuple[int | None, bytes]] = deque()
         self._wake = asyncio.Event()
         self._json = False
         self._closing = False
@@ -72,8 +72,8 @@ class SignalConnection:
         self._queue.append(response)
         self._wake.set()
 
-    def close(self, code: int = 1000, reason: bytes = b"") -> None:
-        """Close after what is queued has been sent."""
+    def close(self, code: int | None = 1000, reason: bytes = b"") -> None:
+        """Close after what is queued has been sent; without a code TCP ends with no close frame before it."""
         if not self.closed:
             self._closing = True
             self._queue.append((code, reason))
@@ -103,7 +103,7 @@ class SignalConnection:
                 while self._queue:
                     entry = self._queue.popleft()
                     if isinstance(entry, tuple):
-                        await self._socket.close(code=entry[0], message=entry[1])
+                        await self._end(*entry)
                         return
                     if self._json:
                         await self._socket.send_str(json_format.MessageToJson(entry, indent=None))
@@ -113,6 +113,12 @@ class SignalConnection:
                 await self._wake.wait()
         except (ConnectionError, RuntimeError):
             return
+
+    async def _end(self, code: int | None, reason: bytes) -> None:
+        if code is not None:
+            await self._socket.close(code=code, message=reason)
+        elif self._request.transport is not None:
+            self._request.transport.close()
 
     async def serve(self, on_request: Callable[[rtc.SignalRequest], None]) -> None:
         """Run the connection until it ends; calls `on_request` with each message of the client."""

@@ -109,6 +109,7 @@ class DataRouter:
         if not accept_packet(packet, sender, reliable=reliable):
             return
         self.packets_seen += 1
+        sender.data_packets += 1
         self.send(packet, sender, reliable=reliable)
 
     def send(self, packet: models.DataPacket, sender: Participant | None, *, reliable: bool) -> None:

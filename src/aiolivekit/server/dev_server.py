@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
+from collections.abc import Callable
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from aiohttp import web
-from aiohttp.typedefs import Handler
 from google.protobuf import json_format
 from livekit.protocol import models
 
+from aiolivekit.core.access_token import access_token
 from aiolivekit.server.connection import SignalConnection
 from aiolivekit.server.door import Door
 from aiolivekit.server.dtls import Certificate
@@ -24,7 +25,7 @@ from aiolivekit.server.options import ServerOptions
 from aiolivekit.server.requests import ConnectRequest
 from aiolivekit.server.room import Room
 from aiolivekit.server.room_service import RoomService
-from aiolivekit.server.tokens import Claims, VideoGrants, sign_token
+from aiolivekit.server.tokens import Claims, sign_token
 
 __all__ = ["DevServer", "ServerCore"]
 
@@ -34,6 +35,10 @@ COMPATIBLE_VERSION = "1.13.5"
 PROTOCOL = 17
 TOKEN_TIME = 6 * 3600.0
 SHUTDOWN_TIME = 2.0
+
+
+def _nobody_looks() -> None:
+    pass
 
 
 class ServerCore:
@@ -51,6 +56,8 @@ class ServerCore:
         self.mux = IceMux(host)
         self.certificate = Certificate()
         self.rooms: dict[str, Room] = {}
+        # Called when rooms, participants or tracks have changed, for those who look on; must not raise.
+        self.on_change: Callable[[], None] = _nobody_looks
         self.turned_away = 0
         self.door = Door(self._turn_away)
         self.connections: set[SignalConnection] = set()
@@ -95,6 +102,7 @@ class ServerCore:
         room = self.rooms.get(name)
         if room is None:
             room = self.rooms[name] = Room(self, name, config)
+            self.on_change()
         return room
 
     def connection_ended(self, connection: SignalConnection) -> None:
@@ -118,19 +126,25 @@ class ServerCore:
         """Forget a room that ended."""
         if self.rooms.get(room.name) is room:
             del self.rooms[room.name]
+            self.on_change()
 
 
 def _watched(runner: web.AppRunner, door: Door) -> asyncio.Protocol:
     """Return the handler of a new HTTP connection, which has to send a request in time."""
     assert runner.server is not None
     handler = runner.server()
+    _watch(handler, door)
+    return handler
+
+
+def _watch(handler: web.RequestHandler, door: Door) -> None:
+    """Let a connection send a request in time, or end."""
 
     def end() -> None:
         if handler.transport is not None:
             handler.transport.abort()
 
     door.enter(handler, end)
-    return handler
 
 
 class DevServer:
@@ -177,14 +191,20 @@ class DevServer:
         port, udp_port, tcp_port = self._ports
         core = ServerCore(self._host, {self.api_key: self.api_secret}, self._options)
 
-        @web.middleware
-        async def admit(request: web.Request, handler: Handler) -> web.StreamResponse:
-            core.door.admit(request.protocol)
-            return await handler(request)
+        async def shown(request: web.Request, response: web.StreamResponse) -> None:
+            # A WebSocket is what this server is for; any other answer buys the connection time for one more request.
+            if isinstance(response, web.WebSocketResponse):
+                core.door.admit(request.protocol)
+            else:
+                _watch(request.protocol, core.door)
 
-        app = web.Application(client_max_size=self._options.limits.api_request, middlewares=[admit])
-        RtcEndpoints(core).add_to(app)
+        app = web.Application(client_max_size=self._options.limits.api_request)
+        # No middleware: aiohttp would keep the application of a thousand servers in a cache of the process.
+        app.on_response_prepare.append(shown)
+        endpoints = RtcEndpoints(core)
+        endpoints.add_to(app)
         RoomService(core).add_to(app)
+        endpoints.add_last_to(app)
         runner = web.AppRunner(
             app, access_log=None, handle_signals=False, shutdown_timeout=SHUTDOWN_TIME, keepalive_timeout=15.0
         )
@@ -274,35 +294,16 @@ class DevServer:
             raise LookupError(f"there is no room {name!r}")
         return room
 
-    def token(
-        self,
-        identity: str,
-        room: str = "test",
-        *,
-        name: str = "",
-        metadata: str = "",
-        attributes: dict[str, str] | None = None,
-        grants: VideoGrants | None = None,
-        kind: str = "standard",
-        valid_for: float = TOKEN_TIME,
-    ) -> str:
-        """Return a token to join a room.
+    def token(self, identity: str, *, room: str = "test", **claims: Any) -> str:
+        """Return an access token for this server.
 
         Args:
             identity: The participant's identity.
-            room: The room's name.
-            name: The participant's name.
-            metadata: The participant's metadata.
-            attributes: The participant's attributes.
-            grants: What it may do instead of joining with every right of a participant.
-            kind: "standard", "agent", …
-            valid_for: Seconds until it expires; negative for one that has expired.
+            room: The room the grants are for.
+            claims: The other arguments of `aiolivekit.testing.access_token`: `can_publish=False`, `ttl=60`, …
         """
-        video = grants or VideoGrants(room_join=True, room=room, can_update_own_metadata=True)
-        claims = Claims(identity, name, metadata, attributes or {}, kind, video)
-        return sign_token(claims, self.api_key, self.api_secret, valid_for=valid_for)
+        return access_token(self.api_key, self.api_secret, identity, room=room, **claims)
 
     def admin_token(self, room: str = "") -> str:
-        """Return a token for `RoomService`."""
-        video = VideoGrants(room_create=True, room_list=True, room_admin=True, room=room)
-        return sign_token(Claims(video=video), self.api_key, self.api_secret)
+        """Return a token for `RoomService`: for the named room, and to create, list and delete any."""
+        return self.token("", room=room, room_join=False, room_admin=True, room_create=True, room_list=True)

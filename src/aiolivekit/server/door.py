@@ -7,7 +7,7 @@ from collections.abc import Callable, Hashable
 
 __all__ = ["Door"]
 
-MAX_WAITING = 512
+MAX_WAITING = 256
 """Connections that have shown nothing yet; a new one on top of that costs the oldest its place."""
 
 PATIENCE = 10.0
@@ -26,7 +26,8 @@ class Door:
         self._waiting: dict[Hashable, tuple[Callable[[], None], asyncio.TimerHandle]] = {}
 
     def enter(self, visitor: Hashable, end: Callable[[], None]) -> None:
-        """Take note of a new connection; `end` closes it."""
+        """Take note of a connection that has shown nothing, or nothing new; `end` closes it."""
+        self.admit(visitor)
         while len(self._waiting) >= MAX_WAITING:
             self._turn_away(next(iter(self._waiting)))
         timer = asyncio.get_running_loop().call_later(PATIENCE, self._turn_away, visitor)

@@ -18,6 +18,9 @@ __all__ = ["Certificate", "DtlsEndpoint", "DtlsError", "SrtpSessions"]
 MTU = 1200
 """Largest datagram made from DTLS records, in bytes."""
 
+MAX_RECORD = 16384 + 2048
+"""Largest record of DTLS 1.2, in bytes (RFC 6347)."""
+
 _DTLS1_2 = 0xFEFD
 _DIGESTS: dict[str, type[hashes.HashAlgorithm]] = {
     "sha-256": hashes.SHA256,
@@ -77,7 +80,7 @@ class Certificate:
         self.context = context = SSL.Context(SSL.DTLS_METHOD)
         context.set_min_proto_version(_DTLS1_2)
         context.set_max_proto_version(_DTLS1_2)
-        context.set_options(SSL.OP_NO_TICKET)
+        context.set_options(SSL.OP_NO_TICKET | SSL.OP_NO_RENEGOTIATION)
         # Certificates are self-signed: what is checked is the fingerprint, after the handshake.
         context.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT, lambda *_: True)
         context.use_certificate(self._certificate)
@@ -143,7 +146,10 @@ class DtlsEndpoint:
         return True
 
     def _check_peer(self) -> None:
-        peer = self._ssl.get_peer_certificate(as_cryptography=True)
+        try:
+            peer = self._ssl.get_peer_certificate(as_cryptography=True)
+        except ValueError as error:  # OpenSSL takes certificates that cryptography does not
+            raise DtlsError("the peer's certificate is malformed") from error
         checked = 0
         for algorithm, value in self._fingerprints:
             digest = _DIGESTS.get(algorithm.lower())
@@ -194,7 +200,7 @@ class DtlsEndpoint:
             ConnectionError: The peer ended the connection.
         """
         try:
-            return self._ssl.recv(65536)
+            return self._ssl.recv(MAX_RECORD)
         except SSL.WantReadError:
             return None
         except SSL.ZeroReturnError as error:
@@ -203,9 +209,16 @@ class DtlsEndpoint:
             return None  # a forged or broken record: DTLS drops it and goes on
 
     def encrypt(self, data: bytes) -> bytes:
-        """Return one message as the record to send; nothing else may wait in `outgoing`."""
-        self._ssl.send(data)
-        return self._ssl.bio_read(65536)
+        """Return one message as the record to send; nothing else may wait in `outgoing`.
+
+        Raises:
+            DtlsError: The connection takes no more data.
+        """
+        try:
+            self._ssl.send(data)
+            return self._ssl.bio_read(MAX_RECORD)
+        except SSL.Error as error:
+            raise DtlsError("the connection takes no more data") from error
 
     def close(self) -> None:
         """Say goodbye; take it with `outgoing`."""

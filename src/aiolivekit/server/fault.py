@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from aiolivekit.server.connection import SignalConnection
     from aiolivekit.server.faults import Faults
 
-__all__ = ["CloseFault", "Direction", "Fault", "Fired", "Hold"]
+__all__ = ["CloseFault", "Direction", "Fault", "Fired", "Firing", "Hold"]
 
 Direction = Literal["in", "out"]
 """Seen from the server: "in" is what clients send."""
@@ -36,7 +36,31 @@ class Fired:
     at: float
 
 
-class Fault:
+class Firing:
+    """Counts how often a fault fires, and wakes who waits for it."""
+
+    def __init__(self) -> None:
+        self.fired = 0
+        self._waiters: list[asyncio.Future[None]] = []
+
+    def count_fired(self) -> None:
+        """Take note that it fired."""
+        self.fired += 1
+        waiters, self._waiters = self._waiters, []
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+
+    async def wait_fired(self, times: int = 1, timeout: float = 10.0) -> None:
+        """Wait until it has fired that often; raises `TimeoutError`."""
+        async with asyncio.timeout(timeout):
+            while self.fired < times:
+                waiter = asyncio.get_running_loop().create_future()
+                self._waiters.append(waiter)
+                await waiter
+
+
+class Fault(Firing):
     """A fault that was installed.
 
     Args:
@@ -62,16 +86,15 @@ class Fault:
     ) -> None:
         if nth < 1 or count < 0:
             raise ValueError("nth counts from 1, and count is not negative")
+        super().__init__()
         self.name = name
         self.identity = identity
         self.message = message
         self.direction = direction
-        self.fired = 0
         self.seen = 0
         self._nth = nth
         self._count = count
         self._faults = faults
-        self._waiters: list[asyncio.Future[None]] = []
 
     @property
     def spent(self) -> bool:
@@ -81,14 +104,6 @@ class Fault:
     def lift(self) -> None:
         """Remove it."""
         self._faults.remove(self)
-
-    async def wait_fired(self, times: int = 1, timeout: float = 10.0) -> None:
-        """Wait until it has fired that often; raises `TimeoutError`."""
-        async with asyncio.timeout(timeout):
-            while self.fired < times:
-                waiter = asyncio.get_running_loop().create_future()
-                self._waiters.append(waiter)
-                await waiter
 
     def matches(self, identity: str, message: str, direction: Direction) -> bool:
         """Count an event; whether the fault concerns it."""
@@ -100,13 +115,9 @@ class Fault:
         return self.seen >= self._nth
 
     def fire(self, identity: str, detail: str) -> None:
-        """Take note that it fired."""
-        self.fired += 1
+        """Take note that it fired, and on what."""
         self._faults.log.append(Fired(self.name, identity, detail, time.monotonic()))
-        waiters, self._waiters = self._waiters, []
-        for waiter in waiters:
-            if not waiter.done():
-                waiter.set_result(None)
+        self.count_fired()
         if self.spent:
             self._faults.remove(self)
 

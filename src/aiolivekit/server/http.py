@@ -70,8 +70,15 @@ class RtcEndpoints:
             app.router.add_get(path, self._connect)
             app.router.add_get(f"{path}/validate", self._validate)
 
+    def add_last_to(self, app: web.Application) -> None:
+        """Answer for every path nobody else has."""
+        app.router.add_route("*", "/{path:.*}", self._unknown)
+
     async def _root(self, request: web.Request) -> web.Response:
         return web.Response(text="OK", headers=_CORS)
+
+    async def _unknown(self, request: web.Request) -> web.Response:
+        return web.Response(status=404, text="404 page not found\n")
 
     def _parse(self, request: web.Request, *, strict: bool) -> ConnectRequest:
         claims = authenticate(request, self._core)
@@ -130,10 +137,8 @@ class RtcEndpoints:
                 return None
             if room.simulations.silences_resume(identity):
                 raise Refusal(500, "could not resume")
-            participant = room.participants.get(identity)
-            if participant is None or parsed.participant_sid not in ("", participant.sid):
-                return None
-            return participant
+            # As in the real server the identity decides; the sid the client resumes is not looked at.
+            return room.participants.get(identity)
         full = room is not None and 0 < room.max_participants <= len(room.participants)
         if full and room is not None and identity not in room.participants:
             raise Refusal(500, "room has exceeded its max participants")
@@ -150,7 +155,7 @@ class RtcEndpoints:
                 reason=models.DisconnectReason.STATE_MISMATCH, action=rtc.LeaveRequest.Action.RECONNECT
             )
             connection.send(rtc.SignalResponse(leave=leave))
-            connection.close()
+            connection.close(code=None)
             await connection.serve(lambda _: None)
             return
         if resumed is not None and not resumed.ended:

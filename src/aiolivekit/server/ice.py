@@ -12,9 +12,10 @@ import logging
 import secrets
 import socket
 import string
+import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol, cast
 
@@ -26,13 +27,24 @@ __all__ = ["Credentials", "IceAgent", "IceMux", "Path"]
 
 _log = logging.getLogger("aiolivekit.server")
 
+_SO_SNDBUFFORCE, _SO_RCVBUFFORCE = 32, 33
+"""Linux's way past the limit of buffers for those who may (`asm-generic/socket.h`); the socket module lacks them."""
+
 _ALPHABET = string.ascii_letters + string.digits
 
 DRAIN_LIMIT = 64
 """Datagrams read before other work of the loop gets its turn."""
 
-SOCKET_BUFFER = 4 * 1024 * 1024
-"""Bytes asked of the kernel for the UDP socket's buffers."""
+SOCKET_BUFFER = 16 * 1024 * 1024
+SMALLEST_BUFFER = 256 * 1024
+"""Bytes asked of the kernel for each of the UDP socket's buffers, and the least: on a busy machine late is better
+than lost."""
+
+MAX_PATHS = 64
+"""Addresses from which one agent takes packets; a new one takes the place of the oldest that is not in use."""
+
+MAX_OLD_CREDENTIALS = 4
+"""Credentials from before ICE restarts that are still good."""
 
 PacketFilter = Callable[["IceAgent", bytes, bool, Callable[[bytes], None]], None]
 """Called with an agent, a packet, whether it is incoming, and where to pass it on (see `faults`)."""
@@ -103,16 +115,20 @@ class IceAgent:
         self.on_packet = on_packet
         self.credentials = Credentials.generate()
         self.path: Path | None = None
-        self.last_seen = 0.0
         self.packets_in = 0
         self.packets_out = 0
+        self._last_seen = 0.0
+        self._seen = 0
+        self._heard = 0
         self._old: list[Credentials] = []
-        self._keys: set[object] = set()
+        self._keys: dict[object, None] = {}
         mux.register(self, self.credentials.ufrag)
 
     def restart(self) -> None:
         """Take new credentials; the old ones stay good until a path is nominated with the new ones."""
         self._old.append(self.credentials)
+        while len(self._old) > MAX_OLD_CREDENTIALS:
+            self._mux.unregister(self._old.pop(0).ufrag)
         self.credentials = Credentials.generate()
         self._mux.register(self, self.credentials.ufrag)
 
@@ -123,10 +139,28 @@ class IceAgent:
                 return credentials.password
         return None
 
+    @property
+    def last_seen(self) -> float:
+        """When something came over a proven path: `time.monotonic()` at most as late as one looks here."""
+        if self._heard != self._seen:
+            self._seen = self._heard
+            self._last_seen = time.monotonic()
+        return self._last_seen
+
+    def deliver(self, data: bytes) -> None:
+        """Take a packet that is no STUN."""
+        self._heard += 1
+        self.on_packet(data)
+
     def proven(self, path: Path, *, ufrag: str, nominated: bool) -> None:
         """Take note that a valid binding request came over `path`."""
-        self.last_seen = time.monotonic()
-        self._keys.add(path.key)
+        self._last_seen = time.monotonic()
+        self._keys[path.key] = None
+        if len(self._keys) > MAX_PATHS:
+            used = path.key if self.path is None else self.path.key
+            oldest = next(key for key in self._keys if key not in (path.key, used))
+            del self._keys[oldest]
+            self._mux.forget([oldest])
         if ufrag == self.credentials.ufrag and self._old and nominated:
             for credentials in self._old:
                 self._mux.unregister(credentials.ufrag)
@@ -146,7 +180,7 @@ class IceAgent:
 
     def lost(self, path: Path) -> None:
         """Take note that a path is gone (a TCP connection closed)."""
-        self._keys.discard(path.key)
+        self._keys.pop(path.key, None)
         if self.path is path:
             self.path = None
 
@@ -154,7 +188,7 @@ class IceAgent:
         """Forget everything; no packet arrives or leaves any more."""
         for credentials in (self.credentials, *self._old):
             self._mux.unregister(credentials.ufrag)
-        self._mux.forget(self._keys)
+        self._mux.forget(list(self._keys))
         self._keys.clear()
         self.path = None
 
@@ -187,9 +221,7 @@ class IceMux:
         self._socket = sock = socket.socket(family, socket.SOCK_DGRAM)
         try:
             sock.setblocking(False)
-            for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
-                with contextlib.suppress(OSError):
-                    sock.setsockopt(socket.SOL_SOCKET, option, SOCKET_BUFFER)
+            _enlarge_buffers(sock)
             sock.bind((self.host, udp_port))
             self.udp_port = sock.getsockname()[1]
             try:
@@ -230,7 +262,7 @@ class IceMux:
         """Stop taking binding requests for `ufrag`."""
         self._agents.pop(ufrag, None)
 
-    def forget(self, keys: set[object]) -> None:
+    def forget(self, keys: Iterable[object]) -> None:
         """Stop taking packets from these paths."""
         for key in keys:
             entry = self._paths.pop(key, None)
@@ -263,7 +295,7 @@ class IceMux:
             if entry is not None and data and data[0] > 3 and self.packet_filter is None:
                 agent = entry[0]
                 agent.packets_in += 1
-                agent.on_packet(data)
+                agent.deliver(data)
             else:
                 receive(data, address, None)
             if self._socket is None:
@@ -276,13 +308,15 @@ class IceMux:
             self._stun(data, key, path if path is not None else entry[1] if entry is not None else None)
         elif entry is None:
             self.dropped["unknown address"] += 1
+        elif not data:
+            self.dropped["empty"] += 1
         else:
             agent = entry[0]
             agent.packets_in += 1
             if self.packet_filter is None:
-                agent.on_packet(data)
+                agent.deliver(data)
             else:
-                self.packet_filter(agent, data, True, agent.on_packet)
+                self.packet_filter(agent, data, True, agent.deliver)
 
     def _stun(self, data: bytes, key: object, path: Path | None) -> None:
         request = parse_binding_request(data)
@@ -336,6 +370,23 @@ class IceMux:
         self._paths.pop(path.key, None)
         if path.agent is not None:
             path.agent.lost(path)
+
+
+def _enlarge_buffers(sock: socket.socket) -> None:
+    for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
+        size = SOCKET_BUFFER
+        while size >= SMALLEST_BUFFER:
+            # Some systems refuse what is over their limit, Linux takes as much as the limit allows.
+            try:
+                sock.setsockopt(socket.SOL_SOCKET, option, size)
+            except OSError:
+                size //= 2
+            else:
+                break
+    if sys.platform == "linux":
+        for option in (_SO_RCVBUFFORCE, _SO_SNDBUFFORCE):
+            with contextlib.suppress(PermissionError):
+                sock.setsockopt(socket.SOL_SOCKET, option, SOCKET_BUFFER)
 
 
 class _Datagrams(asyncio.DatagramProtocol):

@@ -7,7 +7,16 @@ from dataclasses import dataclass
 
 from livekit.protocol import models, rtc
 
-__all__ = ["TrackSettings", "choose_rid", "order_rids", "quality_update", "rid_of_quality", "wanted_quality"]
+__all__ = [
+    "TrackSettings",
+    "choose_rid",
+    "order_rids",
+    "published_quality",
+    "quality_update",
+    "rid_of_quality",
+    "spatial_layer",
+    "wanted_quality",
+]
 
 LOW, MEDIUM, HIGH, OFF = 0, 1, 2, 3
 _KNOWN_ORDERS = (("q", "h", "f"), ("2", "1", "0"))
@@ -36,6 +45,20 @@ def order_rids(rids: Iterable[str]) -> list[str]:
 def rid_of_quality(quality: int, ordered: list[str]) -> str:
     """Return the rid that carries a quality; empty without simulcast."""
     return ordered[min(quality, len(ordered) - 1)] if ordered else ""
+
+
+def spatial_layer(quality: int, layers: Iterable[models.VideoLayer]) -> int:
+    """Return which of the published layers has a quality, from the lowest: a picture in one size has layer 0 only."""
+    present = sorted({min(int(layer.quality), HIGH) for layer in layers})
+    if not present:
+        return min(quality, HIGH)
+    return max(0, sum(other <= quality for other in present) - 1)
+
+
+def published_quality(quality: int, layers: Iterable[models.VideoLayer]) -> int:
+    """Return the quality of the published layer that serves a wanted quality: the next lower, else the lowest."""
+    present = sorted({min(int(layer.quality), HIGH) for layer in layers})
+    return max((other for other in present if other <= quality), default=present[0] if present else quality)
 
 
 def wanted_quality(settings: TrackSettings, layers: Iterable[models.VideoLayer]) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from livekit.protocol import rtc
 
@@ -107,7 +107,7 @@ def answer_sections(
         offer: The client's offer.
         wishes: By mid, what was announced for the tracks the client sends.
         outgoing: By mid, what we send.
-        released: The mids of sections in which we send nothing any more.
+        released: The mids of sections that carried a track, of either side; without one they are inactive.
     """
     sections = [_answer(media, wishes.get(media.mid), outgoing.get(media.mid)) for media in offer.media]
     for section in sections:
@@ -268,8 +268,11 @@ def render_answer(session_id: int, offer: Session, sections: list[AnswerSection]
     for media, section in zip(offer.media, sections, strict=True):
         if section.rejected:
             lines += _rejected_lines(media)
-        elif section.kind == "application":
-            lines += _data_lines(section.mid, transport)
+            continue
+        # All sections share one transport, so its candidates are said once.
+        local, transport = transport, replace(transport, candidates=())
+        if section.kind == "application":
+            lines += _data_lines(section.mid, local)
         else:
             lines += _media_lines(
                 section.mid,
@@ -277,7 +280,7 @@ def render_answer(session_id: int, offer: Session, sections: list[AnswerSection]
                 section.codecs,
                 section.direction,
                 section.extensions,
-                transport,
+                local,
                 rids=section.rids,
                 outgoing=section.outgoing,
                 wish=section.wish,
@@ -300,9 +303,10 @@ def render_offer(session_id: int, sections: list[OfferSection], transport: Local
             section.mid,
             section.kind,
             section.codecs,
-            "inactive" if section.outgoing is None else "sendonly",
+            # What the real server offers; a client that sends nothing here answers "recvonly".
+            "recvonly" if section.outgoing is None else "sendrecv",
             OFFER_EXTENSIONS[section.kind],
-            transport,
+            replace(transport, candidates=()),
             outgoing=section.outgoing,
         )
     return "\r\n".join(lines) + "\r\n"

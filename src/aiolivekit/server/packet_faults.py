@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
 
+from aiolivekit.server.fault import Firing
+
 if TYPE_CHECKING:
     from aiolivekit.server.fault import Direction
     from aiolivekit.server.faults import Faults
@@ -32,7 +34,7 @@ def _identity(agent: IceAgent) -> str:
     return str(getattr(agent.owner, "identity", ""))
 
 
-class PacketFault:
+class PacketFault(Firing):
     """A fault of packets that was installed; see `Faults` for what the arguments mean."""
 
     def __init__(
@@ -49,12 +51,12 @@ class PacketFault:
     ) -> None:
         if nth < 1 or every < 1 or count < 0 or delay < 0:
             raise ValueError("nth and every count from 1; count and delay are not negative")
+        super().__init__()
         self.name = name
         self.kind = kind
         self.identity = identity
         self.direction = direction
         self.delay = delay
-        self.fired = 0
         self.seen = 0
         self.waiting: Callable[[], None] | None = None
         self._nth = nth
@@ -143,10 +145,10 @@ class PacketFaults:
                     self._drop_spent(fault)
                     return
                 continue
-            fault.fired += 1
             # A delay or a blackout may fire a thousand times a second; only its first time is worth a line.
-            if fault.name not in ("blackout", "delay_packets") or fault.fired == 1:
+            if fault.name not in ("blackout", "delay_packets") or not fault.fired:
                 self._faults.note_packet(fault.name, identity, kind)
+            fault.count_fired()
             if fault.name in ("drop_packets", "blackout"):
                 self._drop_spent(fault)
                 return

@@ -37,6 +37,8 @@ _log = logging.getLogger("aiolivekit.server")
 
 _CHANNELS = ((RELIABLE, True, None), (LOSSY, False, 0), (DATA_TRACK, False, 0))
 _STATES = models.ParticipantInfo.State
+# Looked at for every packet; reading them from the enum costs more than the comparison.
+_ACTIVE, _DISCONNECTED = _STATES.ACTIVE, _STATES.DISCONNECTED
 
 
 class Participant:
@@ -66,11 +68,13 @@ class Participant:
         self.connection: SignalConnection | None = None
         self.subscriber_started = False
         self.last_sequence = 0
+        self.data_packets = 0
         self.duplicates = 0
         self.malformed = 0
         self.resumes = 0
         self.closed = asyncio.Event()
         self.token_sent_at = 0.0
+        self._transport_ended = False
         self._version = 0
         self._permissions = TrackPermissions()
         self._loop = asyncio.get_running_loop()
@@ -126,7 +130,8 @@ class Participant:
     @property
     def subscriber_primary(self) -> bool:
         """Whether the connection we offer is the one that makes it active."""
-        return not self.single_peer_connection and self.grants.can_subscribe
+        # Clients before protocol 3 expect to offer first.
+        return not self.single_peer_connection and self.grants.can_subscribe and self.client.protocol > 2
 
     @property
     def receiving_transport(self) -> PeerTransport:
@@ -148,12 +153,12 @@ class Participant:
     @property
     def connected(self) -> bool:
         """Whether its media has been connected and it has not left."""
-        return self.state == _STATES.ACTIVE
+        return self.state == _ACTIVE
 
     @property
     def ended(self) -> bool:
         """Whether the session is over."""
-        return self.state == _STATES.DISCONNECTED
+        return self.state == _DISCONNECTED
 
     def changed(self) -> None:
         """Count a change of what others are told of it."""
@@ -217,7 +222,8 @@ class Participant:
     def send_token(self) -> None:
         """Send a fresh token with its present claims."""
         self.token_sent_at = time.monotonic()
-        self.send(rtc.SignalResponse(refresh_token=self.core.refresh_token(self.claims)))
+        kind = models.ParticipantInfo.Kind.Name(self.claims.participant_kind).lower()
+        self.send(rtc.SignalResponse(refresh_token=self.core.refresh_token(replace(self.claims, kind=kind))))
 
     def send_leave(self, reason: models.DisconnectReason, action: rtc.LeaveRequest.Action) -> None:
         """Send a leave request, and nothing else."""
@@ -289,6 +295,7 @@ class Participant:
             self.state = _STATES.ACTIVE
             self.changed()
             self.room.on_state(self)
+            self.subscriptions.on_active()
         if target == "publisher":
             self.publishing.uplink.kick()
 
@@ -321,11 +328,11 @@ class Participant:
             if time.time() - self.joined_at > self.options.join_timeout:
                 self.close(models.DisconnectReason.JOIN_FAILURE)
             return
-        lost = any(
-            t.was_connected and (t.state is State.CLOSED or now - t.ice.last_seen > self.options.media_timeout)
-            for t in self.transports
-        )
-        if lost:
+        made = [t for t in self.transports if t.was_connected]
+        silent = any(now - t.ice.last_seen > self.options.media_timeout for t in made)
+        # A client that leaves ends its transports just before it says so: give it until the next look.
+        ended_before, self._transport_ended = self._transport_ended, any(t.state is State.CLOSED for t in made)
+        if silent or (ended_before and self._transport_ended):
             self.media_lost()
 
     def kill_transports(self, which: Literal["all", "publisher", "subscriber"]) -> None:
@@ -397,24 +404,23 @@ class Participant:
     # claims
 
     def update_claims(self, name: str = "", metadata: str = "", attributes: dict[str, str] | None = None) -> None:
-        """Take new name, metadata and attributes; empty ones stay as they are, an empty attribute is removed."""
-        merged = dict(self.claims.attributes)
-        for key, value in (attributes or {}).items():
-            if value:
-                merged[key] = value
-            else:
-                merged.pop(key, None)
-        updated = replace(
-            self.claims,
-            name=name or self.claims.name,
-            metadata=metadata or self.claims.metadata,
-            attributes=merged,
-        )
-        if updated != self.claims:
-            self.claims = updated
-            self.changed()
-            self.room.broadcast(self, immediate=True)
-            self.send_token()
+        """Take new name, metadata and attributes; empty ones stay as they are, an empty attribute is removed.
+
+        Each is told by itself, with a token of its own, as the real server does.
+        """
+        if name and name != self.claims.name:
+            self._set_claims(replace(self.claims, name=name))
+        if metadata and metadata != self.claims.metadata:
+            self._set_claims(replace(self.claims, metadata=metadata))
+        if attributes:
+            merged = {key: value for key, value in (self.claims.attributes | attributes).items() if value}
+            self._set_claims(replace(self.claims, attributes=merged))
+
+    def _set_claims(self, claims: Claims) -> None:
+        self.claims = claims
+        self.changed()
+        self.room.broadcast(self, immediate=True)
+        self.send_token()
 
     def set_permission(self, permission: models.ParticipantPermission) -> None:
         """Take new grants from an administrator, and end what they no longer allow."""
@@ -429,8 +435,8 @@ class Participant:
         if not grants.can_publish_data:
             self.data_tracks.unpublish_all()
         self.subscriptions.reconcile_all()
-        if not grants.can_publish:
-            self.is_publisher = False
+        # The real server's notion here: who could publish this moment.
+        self.is_publisher = grants.can_publish and self.publisher.state is State.CONNECTED
         self.changed()
         self.room.broadcast(self, immediate=True)
         self.send_token()

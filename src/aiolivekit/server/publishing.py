@@ -30,6 +30,7 @@ class Publishing:
         self.offer: Session | None = None
         self.uplink = Uplink(participant.publisher)
         self._pending: dict[str, list[models.TrackInfo]] = {}
+        self._used: set[str] = set()
         self._session_id = secrets.randbits(62)
 
     # announcing
@@ -99,7 +100,8 @@ class Publishing:
             transport.ice.restart()
         wishes = {m.mid: self._wish(info) for m in offer.media if (info := self._announced(m)) is not None}
         outgoing = participant.subscriptions.outgoing_for(offer) if participant.single_peer_connection else {}
-        sections = answer_sections(offer, wishes, outgoing, participant.subscriptions.released)
+        sections = answer_sections(offer, wishes, outgoing, self._used | participant.subscriptions.released)
+        self._used |= {s.mid for s in sections if s.wish is not None or s.outgoing is not None}
         client = remote.setup != "active"
         local = participant.local_transport(
             transport, "active" if client else "passive", with_candidates=not first and not restart
@@ -136,8 +138,10 @@ class Publishing:
         for name in (media.track_id, media.stream_id):
             if name in self._pending and self._pending[name][0].type == kind:
                 return name
-        # Some browsers change the track's id; then the only announced one of the kind is meant.
-        rest = [cid for cid, queue in self._pending.items() if queue[0].type == kind]
+        # Some browsers change the track's id; then the only announced one of the kind is meant, unless another section
+        # has its id: a client may go on sending a track that was ended from here.
+        named = {name for m in (self.offer.media if self.offer else ()) for name in (m.track_id, m.stream_id)}
+        rest = [cid for cid, queue in self._pending.items() if queue[0].type == kind and cid not in named]
         known = any(name == t.cid for t in self.tracks.values() for name in (media.track_id, media.stream_id))
         return rest[0] if rest and not known else None
 
@@ -171,6 +175,10 @@ class Publishing:
             info = self._pending[cid].pop(0)
             if not self._pending[cid]:
                 del self._pending[cid]
+            if len(info.layers) == 1 and media.ssrcs:
+                for layers in (info.layers, *(codec.layers for codec in info.codecs[:1])):
+                    for layer in layers:
+                        layer.ssrc = media.ssrcs[0]
             track = PublishedTrack(
                 self._participant, info, cid, section.mid, section.codecs, section.rids, section.extensions
             )

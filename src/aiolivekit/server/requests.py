@@ -21,6 +21,7 @@ from aiolivekit.server.tokens import Claims
 __all__ = ["ConnectRequest", "Refusal", "parse_request"]
 
 PERMISSION_DENIED = "permissions denied"
+NO_PERMISSIONS = "no permissions to access the room"
 
 _SDKS = {
     "js": "JS",
@@ -140,7 +141,7 @@ def _attributes(text: str, *, strict: bool) -> dict[str, str]:
 def _checked(claims: Claims, limits: Limits) -> str:
     video = claims.video
     if video is None:
-        raise Refusal(401, "no permissions to access the room")
+        raise Refusal(401, NO_PERMISSIONS)
     if not video.room_join:
         raise Refusal(401, PERMISSION_DENIED)
     if not claims.identity:
@@ -156,7 +157,7 @@ def _checked(claims: Claims, limits: Limits) -> str:
 
 def _merged(claims: Claims, metadata: str, attributes: dict[str, str]) -> Claims:
     if (metadata or attributes) and not (claims.video and claims.video.can_update_own_metadata):
-        raise Refusal(401, PERMISSION_DENIED)
+        raise Refusal(401, NO_PERMISSIONS)
     if metadata:
         claims = replace(claims, metadata=metadata)
     if attributes:
@@ -181,7 +182,7 @@ def parse_request(
         Refusal: The request is refused, with the real server's status and body.
     """
     if claims is None or claims.video is None:
-        raise Refusal(401, "no permissions to access the room")
+        raise Refusal(401, NO_PERMISSIONS)
     text = query.get("join_request", "")
     if text:
         join = _join_request(text, limits)

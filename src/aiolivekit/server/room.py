@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import secrets
 import time
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
@@ -53,6 +54,8 @@ class Room:
         self.empty_timeout = (config.empty_timeout if config is not None else 0) or options.empty_timeout
         self.departure_timeout = (config.departure_timeout if config is not None else 0) or options.departure_timeout
         self.sif_trailer = new_id("SIF_").encode() * 2
+        # There is no TURN here; clients see that there could be, as with the real server.
+        self.turn_password = secrets.token_urlsafe(32)
         self.data = DataRouter(self)
         self.simulations = Simulations(self)
         self.closed = False
@@ -78,6 +81,7 @@ class Room:
             max_participants=self.max_participants,
             creation_time=int(self.created_at),
             creation_time_ms=int(self.created_at * 1000),
+            turn_password=self.turn_password,
             enabled_codecs=[models.Codec(mime=mime) for mime in ENABLED_CODECS],
             metadata=self.metadata,
             num_participants=len(visible),
@@ -168,6 +172,7 @@ class Room:
     def broadcast(self, participant: Participant, *, immediate: bool = False, skip_self: bool = False) -> None:
         """Tell everybody about a participant: publishers and urgent changes now, others together a little later."""
         info = participant.info()
+        self.core.on_change()
         if not skip_self:
             participant.send_update([info])
         if participant.hidden:
@@ -195,6 +200,7 @@ class Room:
         self._send_room()
 
     def _room_changed(self) -> None:
+        self.core.on_change()
         if self._room_timer is None and not self.closed:
             self._room_timer = self._loop.call_later(self.core.options.room_update_interval, self._send_room)
 
@@ -227,6 +233,11 @@ class Room:
             self._room_changed()
         publisher.changed()
         self.broadcast(publisher)
+        if track.kind == "video":
+            # A picture nobody has asked for by then need not be sent.
+            self._quality_timers[track.sid] = self._loop.call_later(
+                self.core.options.dynacast_delay, self._announce_quality, track
+            )
         for participant in list(self.participants.values()):
             if participant is publisher:
                 continue
@@ -256,7 +267,10 @@ class Room:
     def on_subscribed(self, subscriber: Participant, down: DownTrack) -> None:
         """Take note that a subscriber gets a track."""
         publisher = down.track.publisher
-        publisher.send(rtc.SignalResponse(track_subscribed=rtc.TrackSubscribed(track_sid=down.track.sid)))
+        if not down.track.ever_subscribed and not subscriber.hidden:
+            # Publishers are told of the first subscriber only, and never of one they do not see.
+            down.track.ever_subscribed = True
+            publisher.send(rtc.SignalResponse(track_subscribed=rtc.TrackSubscribed(track_sid=down.track.sid)))
         publisher.publishing.uplink.kick()
         speaker = self._observers.speaker(publisher)
         if speaker is not None:
@@ -289,7 +303,8 @@ class Room:
             return
         highest, announced = track.highest_wanted(), track.announced_quality
         if highest == announced:
-            self._cancel_quality(track.sid)
+            if track.quality_told:
+                self._cancel_quality(track.sid)
         elif announced == OFF or (highest != OFF and highest > announced):
             self._cancel_quality(track.sid)
             self._announce_quality(track)
@@ -301,7 +316,7 @@ class Room:
     def repeat_qualities(self, publisher: Participant) -> None:
         """Tell a publisher that resumed again which layers are wanted; it may have missed it."""
         for track in publisher.publishing.tracks.values():
-            if track.announced_quality != OFF:
+            if track.quality_told:
                 self._announce_quality(track)
 
     def _cancel_quality(self, sid: str) -> None:
@@ -312,6 +327,7 @@ class Room:
     def _announce_quality(self, track: PublishedTrack) -> None:
         self._quality_timers.pop(track.sid, None)
         track.announced_quality = track.highest_wanted()
+        track.quality_told = True
         codec = track.info.mime_type.lower().partition("/")[2]
         track.publisher.send(
             rtc.SignalResponse(subscribed_quality_update=quality_update(track.sid, codec, track.announced_quality))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 __all__ = ["RoomService"]
 
 PREFIX = "/twirp/livekit.RoomService/"
+
+BODY_TIME = 10.0
+"""Seconds a request's body may take."""
 
 _STATUS = {
     "invalid_argument": 400,
@@ -95,7 +99,13 @@ class RoomService:
         if name not in self._methods:
             raise TwirpError("bad_route", f"no handler for path {PREFIX}{name}")
         message_type, method = self._methods[name]
-        body = await request.read()
+        # Before the body is read: strangers could fill the memory with it.
+        self._grants(claims)
+        try:
+            async with asyncio.timeout(BODY_TIME):
+                body = await request.read()
+        except TimeoutError as error:
+            raise TwirpError("malformed", "the request did not come in time") from error
         as_json = request.content_type == "application/json"
         try:
             message = (

@@ -21,6 +21,7 @@ from google_crc32c import value as crc32c
 
 from aiolivekit._vendor.aiortc import rtcsctptransport as base
 from aiolivekit._vendor.aiortc.rtcdatachannel import RTCDataChannel
+from aiolivekit.server.sctp_guard import GuardedAssociation, packet_well_formed, well_formed
 
 __all__ = ["RECEIVE_WINDOW", "Association", "Lower", "Owner", "run_now"]
 
@@ -86,7 +87,7 @@ class Lower:
         self._send(data)
 
 
-class Association(base.RTCSctpTransport):
+class Association(GuardedAssociation):
     """aiortc's association with the overrides the module speaks of."""
 
     def __init__(self, owner: Owner, lower: Lower, send: Callable[[bytes], None]) -> None:
@@ -114,7 +115,8 @@ class Association(base.RTCSctpTransport):
         if checksum != crc32c(data[:8] + b"\x00\x00\x00\x00" + data[12:]):
             return
         if data[12] != _DATA or self._association_state is not self.State.ESTABLISHED:
-            run_now(self._handle_data(data))
+            if packet_well_formed(data):
+                run_now(self._handle_data(data))
             return
         if unpack_from("!L", data, 4)[0] != self._local_verification_tag:
             return
@@ -127,7 +129,7 @@ class Association(base.RTCSctpTransport):
             if kind != _DATA:
                 # The rest of the packet holds control chunks: the general way.
                 chunk_class = base.CHUNK_TYPES.get(kind)
-                if chunk_class is not None:
+                if chunk_class is not None and well_formed(kind, data[position + 4 : end]):
                     run_now(self._receive_chunk(chunk_class(flags=flags, body=data[position + 4 : end])))
             elif size >= 16:
                 self._receive_data(flags, data, position, end)
@@ -163,6 +165,7 @@ class Association(base.RTCSctpTransport):
                 self._deliver(stream_id, protocol, data[position + 16 : end])
                 return
         chunk = base.DataChunk(flags=flags, body=data[position + 4 : end])
+        self._fragment_kept()
         stream.add_chunk(chunk)
         self._advertised_rwnd -= len(chunk.user_data)
         if flags & _LAST:

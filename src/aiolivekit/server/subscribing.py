@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from livekit.protocol import models, rtc
@@ -33,6 +34,9 @@ TRACK_TIMEOUT = 5.0
 ANSWER_TIMEOUT = 15.0
 """Seconds a client may take to answer an offer before it is told to reconnect."""
 
+NEGOTIATION_DELAY = 0.15
+"""Seconds a client that joined gets to offer sections by itself; the real server's interval between negotiations."""
+
 MAX_WISHES = 4096
 
 
@@ -53,6 +57,7 @@ class Subscriptions:
         self._dirty = False
         self._scheduled = False
         self._answer_timer: asyncio.TimerHandle | None = None
+        self._negotiation_timer: asyncio.TimerHandle | None = None
         self._offered_without: set[str] = set()
         self._wish_timers: dict[str, asyncio.TimerHandle] = {}
         self._slots: dict[str, str] = {}
@@ -130,7 +135,8 @@ class Subscriptions:
         if track is None or not wished:
             if down is not None:
                 self._remove(down)
-            self._allowed.pop(sid, None)
+            if track is None or sid not in self.wished:
+                self._allowed.pop(sid, None)
             return
         self._cancel_wish_timer(sid)
         allowed = track.publisher.permits(sid, participant)
@@ -265,13 +271,17 @@ class Subscriptions:
     def handle_answer(self, description: rtc.SessionDescription) -> None:
         """Take a client's answer. Its id is not compared: the official SDK answers with 0."""
         participant = self._participant
-        if not self._awaiting_answer or participant.subscriber is None:
+        if participant.subscriber is None:
             return
         try:
             answer = parse_sdp(description.sdp)
             remote = remote_parameters(answer)
         except SdpError:
+            # The two sides no longer agree; the real server starts over, too.
             participant.malformed += 1
+            participant.full_reconnect(models.DisconnectReason.STATE_MISMATCH)
+            return
+        if not self._awaiting_answer:
             return
         self._awaiting_answer = False
         self._released -= self._offered_without
@@ -294,6 +304,13 @@ class Subscriptions:
             kept = {codec.payload_type for codec in media.codecs}
             section = next((s for s in self._sections if s.mid == down.mid), None)
             codecs = [c for c in section.codecs if c.payload_type in kept] if section is not None else []
+            if section is not None:
+                # The next offer says of this section what was agreed on.
+                agreed = {c.payload_type: c.feedback for c in media.codecs}
+                section.codecs = [
+                    replace(c, feedback=tuple(f for f in c.feedback if f in agreed.get(c.payload_type, ())))
+                    for c in section.codecs
+                ]
             if media.rejected or not down.bind(codecs, extensions):
                 self._unsupported(down)
             else:
@@ -332,8 +349,27 @@ class Subscriptions:
                     down.mid = media.mid
                     break
 
+    def on_active(self) -> None:
+        """Ask for what was not asked for while the client was connecting."""
+        if self._participant.single_peer_connection and any(not down.bound for down in self.active.values()):
+            self._stop_negotiation_timer()
+            self._negotiation_timer = self._loop.call_later(NEGOTIATION_DELAY, self._ask_after_join)
+
+    def _ask_after_join(self) -> None:
+        self._negotiation_timer = None
+        if any(not down.bound for down in self.active.values()):
+            self.negotiate()
+
+    def _stop_negotiation_timer(self) -> None:
+        if self._negotiation_timer is not None:
+            self._negotiation_timer.cancel()
+            self._negotiation_timer = None
+
     def _require_sections(self) -> None:
         """Ask the client for an offer, with more sections where some tracks have none."""
+        if not self._participant.connected:
+            # A client that joins may be about to offer sections for what it was told of; asking now would double them.
+            return
         missing = {"audio": 0, "video": 0}
         for down in self.active.values():
             if down.track.sid not in self._slots.values():
@@ -387,6 +423,7 @@ class Subscriptions:
         """End everything."""
         self._closed = True
         self._stop_answer_timer()
+        self._stop_negotiation_timer()
         for timer in self._wish_timers.values():
             timer.cancel()
         self._wish_timers.clear()

@@ -18,6 +18,8 @@ from typing import Any, cast
 
 from livekit.protocol import models
 
+from aiolivekit.core.access_token import sign_claims
+
 __all__ = ["Claims", "TokenError", "VideoGrants", "read_token", "sign_token"]
 
 LEEWAY = 60.0
@@ -117,10 +119,6 @@ class Claims:
         if self.kind.upper() in models.ParticipantInfo.Kind.keys():  # noqa: SIM118 - a protobuf wrapper, no mapping
             return cast(models.ParticipantInfo.Kind, models.ParticipantInfo.Kind.Value(self.kind.upper()))
         return models.ParticipantInfo.Kind.STANDARD
-
-
-def _encode(part: bytes) -> str:
-    return base64.urlsafe_b64encode(part).rstrip(b"=").decode()
 
 
 def _decode(part: str) -> bytes:
@@ -293,7 +291,4 @@ def sign_token(
         "roomConfig": claims.room_config,
     }
     payload = {name: value for name, value in payload.items() if value or name in ("iss", "sub", "exp", "nbf")}
-    signed = ".".join(
-        _encode(json.dumps(part, separators=(",", ":")).encode()) for part in ({"alg": "HS256", "typ": "JWT"}, payload)
-    )
-    return f"{signed}.{_encode(hmac.new(secret.encode(), signed.encode(), hashlib.sha256).digest())}"
+    return sign_claims(payload, secret)

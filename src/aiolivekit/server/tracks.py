@@ -9,7 +9,15 @@ from livekit.protocol import models, rtc
 
 from aiolivekit.server.codecs import canonical_mime
 from aiolivekit.server.ids import new_id
-from aiolivekit.server.layers import OFF, choose_rid, order_rids, rid_of_quality, wanted_quality
+from aiolivekit.server.layers import (
+    OFF,
+    choose_rid,
+    order_rids,
+    published_quality,
+    rid_of_quality,
+    spatial_layer,
+    wanted_quality,
+)
 from aiolivekit.server.rtp.levels import AudioLevel
 from aiolivekit.server.rtp.packet import AUDIO_LEVEL, Header, read_extensions
 from aiolivekit.server.rtp.receiver import RtpReceiver
@@ -38,8 +46,8 @@ _SCALABLE = ("vp9", "av1")
 
 def _stream_of(source: int) -> str:
     if source in (models.TrackSource.SCREEN_SHARE, models.TrackSource.SCREEN_SHARE_AUDIO):
-        return "screen_share"
-    return "camera"
+        return "screen"
+    return "camera" if source in (models.TrackSource.CAMERA, models.TrackSource.MICROPHONE) else "unknown"
 
 
 def new_track_info(request: rtc.AddTrackRequest) -> models.TrackInfo:
@@ -71,7 +79,6 @@ def new_track_info(request: rtc.AddTrackRequest) -> models.TrackInfo:
         if wanted and feature not in info.audio_features:
             info.audio_features.append(feature)
     _add_codecs(info, request, layers)
-    info.version.unix_micro = int(time.time() * 1e6)
     return info
 
 
@@ -135,15 +142,23 @@ class PublishedTrack:
         self.level = AudioLevel(48000) if self.kind == "audio" else None
         self.packets = 0
         self.announced_quality = OFF
+        self.quality_told = False
+        self.ever_subscribed = False
         self._codec_of = {codec.payload_type: codec for codec in codecs}
         self._level_id = extension_ids.get(AUDIO_LEVEL)
         self._layer_check = 0.0
+        self._replaced_octets = 0
         self._describe()
 
     @property
     def sid(self) -> str:
         """The track's sid."""
         return self.info.sid
+
+    @property
+    def octets(self) -> int:
+        """Bytes received of it, RTP headers included, in all layers."""
+        return self._replaced_octets + sum(receiver.octets for receiver in self.receivers.values())
 
     @property
     def muted(self) -> bool:
@@ -154,12 +169,14 @@ class PublishedTrack:
         mime = canonical_mime(self.kind, self.codecs[0].name) if self.codecs else ""
         self.info.mime_type = mime
         self.info.mid = self.mid
+        if not self.info.version.unix_micro:
+            self.info.version.unix_micro = int(time.time() * 1e6)
         primary = self.info.codecs[0] if self.info.codecs else self.info.codecs.add(cid=self.cid)
         primary.mime_type = mime
         primary.mid = self.mid
         for layers in (self.info.layers, primary.layers):
             for layer in layers:
-                layer.spatial_layer = min(int(layer.quality), 2)
+                layer.spatial_layer = spatial_layer(layer.quality, layers)
                 if self.rids:
                     layer.rid = rid_of_quality(layer.quality, self.rids)
 
@@ -174,6 +191,7 @@ class PublishedTrack:
             return None
         # A layer that comes with a new SSRC replaces the old stream of that layer.
         for old in [r for r in self.receivers.values() if r.rid == rid and r.ssrc != ssrc]:
+            self._replaced_octets += old.octets
             del self.receivers[old.ssrc]
         receiver = RtpReceiver(ssrc, codec.clock_rate, rid, nack="nack" in codec.feedback)
         self.receivers[ssrc] = receiver
@@ -229,6 +247,9 @@ class PublishedTrack:
                 down.sender.target.request_key_frame()
 
     def highest_wanted(self) -> int:
-        """Return the highest quality that a subscriber asks for; `OFF` for none."""
+        """Return the highest quality that a subscriber asks for; `OFF` for none.
+
+        It is the quality of a layer that is published, which may be lower than what was asked for.
+        """
         wanted = [q for down in self.down if (q := wanted_quality(down.settings, self.info.layers)) != OFF]
-        return max(wanted, default=OFF)
+        return published_quality(max(wanted), self.info.layers) if wanted else OFF

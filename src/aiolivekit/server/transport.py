@@ -237,8 +237,14 @@ class PeerTransport:
         self.data.start(remote.sctp_port, remote.max_message_size)
 
     def _send_sctp(self, packet: bytes) -> None:
-        if self._dtls is not None:
-            self.ice.send(self._dtls.encrypt(packet))
+        if self._dtls is None:
+            return
+        try:
+            record = self._dtls.encrypt(packet)
+        except DtlsError:
+            self.counters.drop("SCTP not sendable")
+            return
+        self.ice.send(record)
 
     # SRTP
 

@@ -105,7 +105,9 @@ class Uplink:
         if track is None and self._mid_id and (mid := extensions.get(self._mid_id)):
             track = self._tracks.get(mid.decode("ascii", "replace"))
         if track is None:
-            takers = [t for t in self._tracks.values() if t.codec_of(payload_type) is not None]
+            # Not one whose SSRC is known: this may be a track that was ended from here and goes on being sent.
+            known = set(map(id, self._announced.values()))
+            takers = [t for t in self._tracks.values() if id(t) not in known and t.codec_of(payload_type) is not None]
             track = takers[0] if len(takers) == 1 else None
         receiver = track.add_receiver(ssrc, rid, payload_type) if track is not None else None
         if track is None or receiver is None:

@@ -1,9 +1,9 @@
 """Public helpers for tests and first steps: tokens, and LiveKit servers on loopback, embedded and real.
 
-The pytest plugin is `aiolivekit.testing.plugin`.
+The pytest plugin is `aiolivekit.testing.plugin`; docs/testing.md shows how to use it.
 
-The names are imported when first used: `access_token` needs PyJWT (the extra `cli`), and
-`python -m aiolivekit.testing.real_server` must not find its module imported already.
+The names are imported when first used: the embedded server needs the extra `testing`, pytest loads this package at
+every start, and `python -m aiolivekit.testing.real_server` must not find its module imported already.
 """
 
 from __future__ import annotations
@@ -12,17 +12,20 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ..core.access_token import access_token
     from .embedded import EmbeddedServer
-    from .fault_control import FaultControl, FaultHandle
+    from .fault_control import FaultControl, FaultHandle, HoldHandle
     from .real_server import RealServer, ServerStartError
     from .server_binary import ServerUnavailableError, find_server
+    from .server_under_test import LiveKitServer
     from .snapshots import ParticipantSnapshot, RoomSnapshot, TrackSnapshot
-    from .tokens import access_token
 
 __all__ = [
     "EmbeddedServer",
     "FaultControl",
     "FaultHandle",
+    "HoldHandle",
+    "LiveKitServer",
     "ParticipantSnapshot",
     "RealServer",
     "RoomSnapshot",
@@ -34,21 +37,23 @@ __all__ = [
 ]
 
 _MODULES = {
-    "EmbeddedServer": "embedded",
-    "FaultControl": "fault_control",
-    "FaultHandle": "fault_control",
-    "ParticipantSnapshot": "snapshots",
-    "RoomSnapshot": "snapshots",
-    "TrackSnapshot": "snapshots",
-    "RealServer": "real_server",
-    "ServerStartError": "real_server",
-    "ServerUnavailableError": "server_binary",
-    "access_token": "tokens",
-    "find_server": "server_binary",
+    "EmbeddedServer": "testing.embedded",
+    "FaultControl": "testing.fault_control",
+    "FaultHandle": "testing.fault_control",
+    "HoldHandle": "testing.fault_control",
+    "LiveKitServer": "testing.server_under_test",
+    "ParticipantSnapshot": "testing.snapshots",
+    "RealServer": "testing.real_server",
+    "RoomSnapshot": "testing.snapshots",
+    "ServerStartError": "testing.real_server",
+    "ServerUnavailableError": "testing.server_binary",
+    "TrackSnapshot": "testing.snapshots",
+    "access_token": "core.access_token",
+    "find_server": "testing.server_binary",
 }
 
 
 def __getattr__(name: str) -> Any:
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
+    return getattr(importlib.import_module(f"aiolivekit.{_MODULES[name]}"), name)

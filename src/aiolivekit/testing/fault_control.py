@@ -1,6 +1,7 @@
 """The faults of an embedded server, for a test on another thread.
 
-The methods are those of `aiolivekit.server.Faults`, carried over to the server's loop.
+The methods are those of `aiolivekit.server.Faults`, carried over to the server's loop; they return when the fault is
+in place.
 """
 
 from __future__ import annotations
@@ -9,22 +10,25 @@ import asyncio
 import functools
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 from ..server.fault import Fault, Fired, Hold
 from ..server.faults import Faults
 from ..server.packet_faults import PacketFault
 
-__all__ = ["FaultControl", "FaultHandle"]
+__all__ = ["FaultControl", "FaultHandle", "HoldHandle"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
+AnyFault = Fault | PacketFault
 
-_GLANCE = 0.005
-"""Seconds between looks at what nobody is woken for."""
 
-_Call = Callable[[Callable[[], Any]], Any]
-_Submit = Callable[[Coroutine[Any, Any, Any]], "Future[Any]"]
+class _Call(Protocol):
+    def __call__(self, function: Callable[[], T], /) -> T: ...
+
+
+class _Submit(Protocol):
+    def __call__(self, coroutine: Coroutine[Any, Any, T], /) -> Future[T]: ...
 
 
 class FaultHandle:
@@ -35,7 +39,7 @@ class FaultHandle:
         fault: The fault itself, on the server's loop.
     """
 
-    def __init__(self, control: FaultControl, fault: Fault | PacketFault) -> None:
+    def __init__(self, control: FaultControl, fault: AnyFault) -> None:
         self._control = control
         self._fault = fault
 
@@ -43,6 +47,11 @@ class FaultHandle:
     def name(self) -> str:
         """The method that installed it."""
         return self._fault.name
+
+    @property
+    def identity(self) -> str | None:
+        """Whom it concerns; `None` for everybody."""
+        return self._fault.identity
 
     @property
     def fired(self) -> int:
@@ -63,45 +72,66 @@ class FaultHandle:
         """Remove it."""
         self._control.call(self._fault.lift)
 
-    def release(self) -> None:
-        """Send what a hold held, in order, and hold no more.
+    async def wait_fired(self, times: int = 1, timeout: float = 10.0) -> None:
+        """Wait on the caller's event loop until it has fired that often.
 
         Raises:
-            TypeError: If it is no hold.
+            TimeoutError: If it has not in time.
+            RuntimeError: If the server is stopped meanwhile.
         """
-        fault = self._fault
-        if not isinstance(fault, Hold):
-            raise TypeError(f"{fault.name} holds nothing")
-        self._control.call(fault.release)
-
-    async def wait_fired(self, times: int = 1, timeout: float = 10.0) -> None:
-        """Wait on the caller's event loop until it has fired that often; raises `TimeoutError`."""
-        await asyncio.wrap_future(self._control.submit(_fired(self._fault, times, timeout)))
+        await asyncio.wrap_future(self._control.submit(self._fired_so_often(times, timeout)))
 
     def wait_fired_blocking(self, times: int = 1, timeout: float = 10.0) -> None:
         """The same for a test without an event loop."""
-        self._control.submit(_fired(self._fault, times, timeout)).result(timeout + 5.0)
+        future = self._control.submit(self._fired_so_often(times, timeout))
+        try:
+            # The server keeps the time; ours is for a server that hangs.
+            future.result(timeout + 5.0)
+        finally:
+            future.cancel()
+
+    async def _fired_so_often(self, times: int, timeout: float) -> None:
+        try:
+            await self._fault.wait_fired(times, timeout)
+        except TimeoutError as error:
+            raise TimeoutError(f"{self!r}; {times} times were expected within {timeout:g} s") from error
 
     def __repr__(self) -> str:
-        return f"<{self.name}: fired {self.fired} times>"
+        whom = "everybody" if self.identity is None else self.identity
+        return f"<{self.name} for {whom}: fired {self.fired} times>"
 
 
-async def _fired(fault: Fault | PacketFault, times: int, timeout: float) -> None:
-    if isinstance(fault, Fault):
-        await fault.wait_fired(times, timeout)
-        return
-    async with asyncio.timeout(timeout):
-        # Packets come by the thousand, and nobody is woken for each.
-        while fault.fired < times:  # noqa: ASYNC110
-            await asyncio.sleep(_GLANCE)
+class HoldHandle(FaultHandle):
+    """A fault that holds messages back until it is released."""
+
+    def __init__(self, control: FaultControl, hold: Hold) -> None:
+        super().__init__(control, hold)
+        self._hold = hold
+
+    @property
+    def held(self) -> int:
+        """How many messages it holds."""
+        return len(self._hold.held)
+
+    def release(self) -> None:
+        """Send what was held, in order, and hold no more."""
+        self._control.call(self._hold.release)
 
 
 def _installs(
-    method: Callable[Concatenate[Faults, P], Fault | PacketFault],
+    method: Callable[Concatenate[Faults, P], AnyFault],
 ) -> Callable[Concatenate[FaultControl, P], FaultHandle]:
     @functools.wraps(method)
     def install(self: FaultControl, /, *args: P.args, **kwargs: P.kwargs) -> FaultHandle:
-        return FaultHandle(self, self.call(lambda: method(self.faults, *args, **kwargs)))
+        return self.note(FaultHandle(self, self.call(lambda: method(self.faults, *args, **kwargs))))
+
+    return install
+
+
+def _holds(method: Callable[Concatenate[Faults, P], Hold]) -> Callable[Concatenate[FaultControl, P], HoldHandle]:
+    @functools.wraps(method)
+    def install(self: FaultControl, /, *args: P.args, **kwargs: P.kwargs) -> HoldHandle:
+        return self.note(HoldHandle(self, self.call(lambda: method(self.faults, *args, **kwargs))))
 
     return install
 
@@ -109,10 +139,12 @@ def _installs(
 def _does(method: Callable[Concatenate[Faults, P], T]) -> Callable[Concatenate[FaultControl, P], T]:
     @functools.wraps(method)
     def do(self: FaultControl, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        result: T = self.call(lambda: method(self.faults, *args, **kwargs))
-        return result
+        return self.call(lambda: method(self.faults, *args, **kwargs))
 
     return do
+
+
+H = TypeVar("H", bound=FaultHandle)
 
 
 class FaultControl:
@@ -128,17 +160,28 @@ class FaultControl:
         self.call = call
         self.submit = submit
         self.faults = faults
+        self._installed: list[FaultHandle] = []
 
     @property
     def log(self) -> list[Fired]:
         """Everything that fired, in order."""
         return list(self.faults.log)
 
+    @property
+    def installed(self) -> list[FaultHandle]:
+        """Every fault that was installed from here, in order."""
+        return list(self._installed)
+
+    def note(self, handle: H) -> H:
+        """Remember a fault that was installed."""
+        self._installed.append(handle)
+        return handle
+
     fired = _does(Faults.fired)
     clear = _does(Faults.clear)
 
     drop_signal = _installs(Faults.drop_signal)
-    hold = _installs(Faults.hold)
+    hold = _holds(Faults.hold)
     close_before = _installs(Faults.close_before)
     close_after = _installs(Faults.close_after)
     no_pong = _installs(Faults.no_pong)

@@ -24,10 +24,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
+from ..core.access_token import access_token
 from ..errors import LiveKitError
 from ._process import kill_group
 from .server_binary import ServerUnavailableError, find_server
-from .tokens import access_token
 
 __all__ = ["RealServer", "ServerStartError"]
 
@@ -58,6 +58,7 @@ class RealServer:
         auto_create: Whether a room is made when the first participant joins.
         empty_timeout: Seconds a room stays that nobody has joined.
         departure_timeout: Seconds a room stays after its last participant left.
+        ports: Of HTTP and WebSocket, of media over UDP and over TCP; 0 takes a free one.
         config: What else to put into the server's configuration, merged into it key by key.
         log_path: Where the log goes; a temporary file, gone after `stop`, when `None`.
         start_timeout: Seconds for the server to answer.
@@ -71,6 +72,7 @@ class RealServer:
         auto_create: bool = True,
         empty_timeout: int = 60,
         departure_timeout: int = 20,
+        ports: tuple[int, int, int] = (0, 0, 0),
         config: Mapping[str, Any] | None = None,
         log_path: Path | None = None,
         start_timeout: float = 20.0,
@@ -79,6 +81,7 @@ class RealServer:
         self.api_secret = secrets.token_urlsafe(32)
         self._binary = binary
         self._udp = udp
+        self._wanted_ports = _Ports(*ports)
         self._room = {
             "auto_create": auto_create,
             "empty_timeout": empty_timeout,
@@ -106,6 +109,7 @@ class RealServer:
         Raises:
             ServerUnavailableError: If there is no server to run.
             ServerStartError: If it does not answer in time, ends at once or was cancelled.
+            OSError: If one of the ports asked for is taken.
         """
         if self.running:
             return
@@ -120,7 +124,7 @@ class RealServer:
         try:
             for _ in range(_START_TRIES):
                 if self._ports is None:
-                    self._ports = _free_ports()
+                    self._ports = _free_ports(self._wanted_ports)
                 self._launch(self._ports)
                 if self._wait_until_ready(deadline, cancelled):
                     return
@@ -338,17 +342,28 @@ class RealServer:
         return ""
 
 
-def _free_ports() -> _Ports:
-    """Return ports that were free a moment ago; all are held at once, so they differ."""
+def _free_ports(wanted: _Ports) -> _Ports:
+    """Return ports that were free a moment ago; all are held at once, so they differ.
+
+    Args:
+        wanted: Those that are asked for; 0 for any.
+
+    Raises:
+        OSError: If one that is asked for is taken.
+    """
     with (
         socket.socket(socket.AF_INET, socket.SOCK_STREAM) as for_signal,
         socket.socket(socket.AF_INET, socket.SOCK_STREAM) as for_tcp,
         socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as for_udp,
     ):
-        for_signal.bind((_LOOPBACK, 0))
+        if os.name == "posix":
+            # As the server does: a port whose connections have just ended is free.
+            for each in (for_signal, for_tcp):
+                each.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        for_signal.bind((_LOOPBACK, wanted.signal))
         # The server listens for ICE over TCP on every address (it has no setting for that).
-        for_tcp.bind(("0.0.0.0", 0))  # noqa: S104
-        for_udp.bind((_LOOPBACK, 0))
+        for_tcp.bind(("0.0.0.0", wanted.tcp))  # noqa: S104
+        for_udp.bind((_LOOPBACK, wanted.udp))
         return _Ports(for_signal.getsockname()[1], for_udp.getsockname()[1], for_tcp.getsockname()[1])
 
 

@@ -93,3 +93,12 @@ def test_noise_is_refused_or_ignored(datagrams: list[bytes], kind: int) -> None:
     while (message := server.read()) is not None:
         messages.append(message)
     assert messages in ([b"still here"], [])
+
+
+def test_what_cannot_be_sent_raises_and_breaks_nothing() -> None:
+    client, server = pair()
+    shake(client, server)
+    with pytest.raises(DtlsError):
+        client.encrypt(b"")
+    server.feed(client.encrypt(b"x" * 16_000))
+    assert server.read() == b"x" * 16_000

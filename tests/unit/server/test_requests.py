@@ -96,7 +96,7 @@ def test_the_join_request_of_version_1(compress: bool) -> None:
             CLAIMS,
             False,
             401,
-            "permissions denied",
+            "no permissions to access the room",
         ),
     ],
 )

@@ -12,7 +12,7 @@ from ...testing.server_binary import ServerUnavailableError
 from .. import interrupt
 from ..connection import ApiKey, ApiSecret, Dual
 from ..output import UsageProblem, describe_error, fail, print_json
-from .servers import ServerSource, given_server, real_server
+from .servers import ServerSource, embedded_server, given_server, real_server
 
 __all__ = ["demo"]
 
@@ -30,6 +30,10 @@ def demo(
             show_default=False,
         ),
     ] = None,
+    real: Annotated[
+        bool,
+        typer.Option("--real", help="Start a real LiveKit server; it is built the first time: minutes, and needs Go."),
+    ] = False,
     api_key: ApiKey = None,
     api_secret: ApiSecret = None,
     dual: Dual = False,
@@ -37,12 +41,15 @@ def demo(
 ) -> None:
     """Let two participants exchange text, a tone and a moving picture, and check what arrives.
 
-    The status is 1 if a check fails. Without --url a real LiveKit server is started on this machine; the first time
-    it is built, which needs Go and takes minutes.
+    The status is 1 if a check fails. They meet on the dev server, in this process, unless another one is asked for.
     """
+    if url and real:
+        raise UsageProblem("--url and --real are two servers; the demo takes one")
     if url and not (api_key and api_secret):
         raise UsageProblem("--url needs --api-key and --api-secret")
-    source = given_server(url, api_key, api_secret) if url and api_key and api_secret else real_server
+    source: ServerSource = real_server if real else embedded_server
+    if url and api_key and api_secret:
+        source = given_server(url, api_key, api_secret)
     raise typer.Exit(interrupt.run(_demo(source, output, dual=dual, as_json=json)))
 
 
@@ -68,7 +75,7 @@ def _explain(error: Exception) -> str:
     while isinstance(error, ExceptionGroup):
         error = error.exceptions[0]
     if isinstance(error, ServerUnavailableError):
-        return f"{describe_error(error)}; --url takes a server that runs already"
+        return f"{describe_error(error)}; without --real the dev server is used, and --url takes one that runs already"
     if isinstance(error, LiveKitError):
         return describe_error(error)
     if isinstance(error, OSError):

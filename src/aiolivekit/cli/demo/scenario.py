@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from .figures import save_frame, save_picture_figure, save_sound, save_tone_figu
 from .media import exchange_picture, exchange_tone
 from .picture import PictureReading, Pixels, check_pictures
 from .result import Check, DemoResult
-from .servers import ServerUnderDemo, Tell
+from .servers import Passage, ServerUnderDemo, Tell
 from .text import check_text, exchange_text
 from .tone import Samples, check_tone, read_melody
 
@@ -48,6 +48,9 @@ async def run_demo(server: ServerUnderDemo, output: Path, tell: Tell, *, dual: b
         # The server tells of those who publish at once, of others every few seconds.
         sees = [list(alice.remote_participants) == ["bob"], list(bob.remote_participants) == ["alice"]]
         result.checks.insert(0, check_room(*sees))
+        passages = server.passages(name)
+        if passages:
+            result.checks.insert(1, check_passage(passages))
     tell("checking what arrived")
     await asyncio.to_thread(_save, tone.result(), *picture.result(), output, result)
     result.seconds = time.perf_counter() - start
@@ -69,6 +72,15 @@ def check_room(alice_sees_bob: bool, bob_sees_alice: bool) -> Check:
     """Whether the two know of each other, and of nobody else."""
     both = alice_sees_bob and bob_sees_alice
     return Check("room", "they see each other", both, "both do" if both else "not both", "alice and bob alone")
+
+
+def check_passage(passages: Mapping[str, Passage]) -> Check:
+    """Whether sound and picture went through the server: each sends one track and receives the other's."""
+    alice, bob = (passages.get(identity, Passage(0, 0)) for identity in ("alice", "bob"))
+    through = all(count > 0 for each in (alice, bob) for count in (each.taken, each.given))
+    # What is lost on the way in is not sent on, but what is lost on the way out may be sent again.
+    words = f"sound {alice.taken} → {bob.given}, picture {bob.taken} → {alice.given}"
+    return Check("room", "went through the server", through, words, "RTP packets, in → out")
 
 
 async def _text(alice: Room, bob: Room, result: DemoResult) -> None:

@@ -9,10 +9,27 @@ from dataclasses import dataclass, field
 
 from ..connection import make_token
 
-__all__ = ["ServerSource", "ServerUnderDemo", "Tell", "given_server", "real_server"]
+__all__ = ["Passage", "ServerSource", "ServerUnderDemo", "Tell", "embedded_server", "given_server", "real_server"]
 
 Tell = Callable[[str], None]
 """Shows what is going on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """What a server has seen of one participant, in RTP packets.
+
+    Attributes:
+        taken: Packets it took from the participant.
+        given: Packets it sent to the participant.
+    """
+
+    taken: int
+    given: int
+
+
+def _nothing_to_see(_room: str) -> dict[str, Passage]:
+    return {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,12 +41,14 @@ class ServerUnderDemo:
         url: Where it is.
         api_key: A key it knows.
         api_secret: The secret of that key.
+        passages: What it has seen of each participant of a room, by identity; empty where nobody can look inside.
     """
 
     name: str
     url: str
     api_key: str
     api_secret: str = field(repr=False)
+    passages: Callable[[str], dict[str, Passage]] = _nothing_to_see
 
     def token(self, identity: str, room: str) -> str:
         """Return an access token for a room of the demo."""
@@ -48,6 +67,30 @@ def given_server(url: str, api_key: str, api_secret: str) -> ServerSource:
         yield ServerUnderDemo("the given server", url, api_key, api_secret)
 
     return source
+
+
+@asynccontextmanager
+async def embedded_server(tell: Tell) -> AsyncIterator[ServerUnderDemo]:
+    """Run the dev server in this process.
+
+    Raises:
+        ModuleNotFoundError: If the extra `server` is not installed.
+        OSError: If there is no port to have.
+    """
+    from ...server import DevServer
+
+    tell("starting the dev server in this process")
+    async with DevServer() as server:
+
+        def passages(room: str) -> dict[str, Passage]:
+            return {
+                identity: Passage(
+                    participant.publisher.counters.rtp_in, participant.receiving_transport.counters.rtp_out
+                )
+                for identity, participant in server.room(room).participants.items()
+            }
+
+        yield ServerUnderDemo("the dev server in this process", server.url, server.api_key, server.api_secret, passages)
 
 
 @asynccontextmanager

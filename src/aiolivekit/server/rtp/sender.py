@@ -72,8 +72,7 @@ class RtpSender:
         self._last_arrival = 0.0
         self._picture_offset = 0
         self._tl0_offset = 0
-        self._last_picture = -1
-        self._last_tl0 = -1
+        self._last_vp8 = b""
         self._cache: list[tuple[int, bytes] | None] = [None] * CACHE_SIZE
         self._resent_at: dict[int, float] = {}
 
@@ -134,14 +133,13 @@ class RtpSender:
             changed = primary_of_red(payload) if mapping.red == 0 else renumber_red(payload, mapping.red)
             return payload if changed is None else changed
         if mapping.mime == "vp8":
-            descriptor = read_vp8(payload)
-            if descriptor is None or descriptor.picture_id is None:
-                return payload
-            picture = descriptor.picture_id + self._picture_offset
-            tl0 = (descriptor.tl0 or 0) + self._tl0_offset
-            self._last_picture, self._last_tl0 = picture, tl0
+            # What stands in the descriptor is read only where it matters: after a switch, and at the next one.
+            self._last_vp8 = payload
             if self._picture_offset or self._tl0_offset:
-                return write_vp8(payload, descriptor, picture, tl0)
+                descriptor = read_vp8(payload)
+                if descriptor is not None and descriptor.picture_id is not None:
+                    picture = descriptor.picture_id + self._picture_offset
+                    return write_vp8(payload, descriptor, picture, (descriptor.tl0 or 0) + self._tl0_offset)
         return payload
 
     def _extensions(self, data: bytes, header: Header) -> bytes:
@@ -162,14 +160,19 @@ class RtpSender:
         if self._last_sequence >= 0:
             self._sequence_offset = (self._last_sequence + 1 - extended) & 0xFFFF
             self._timestamp_offset = self._next_timestamp(receiver, header.timestamp, arrival) - header.timestamp
-            if mapping.mime == "vp8" and self._last_picture >= 0:
-                descriptor = read_vp8(payload)
-                if descriptor is not None and descriptor.picture_id is not None:
-                    self._picture_offset = self._last_picture + 1 - descriptor.picture_id
-                    self._tl0_offset = self._last_tl0 + 1 - (descriptor.tl0 or 0)
+            if mapping.mime == "vp8":
+                self._continue_counters(payload)
         self._first_extended = extended
         self.current = self._source = receiver
         self.switches += 1
+
+    def _continue_counters(self, payload: bytes) -> None:
+        """Let VP8's counters go on from the last packet's, in a stream that begins with this payload."""
+        before, after = read_vp8(self._last_vp8), read_vp8(payload)
+        if before is None or before.picture_id is None or after is None or after.picture_id is None:
+            return
+        self._picture_offset += before.picture_id + 1 - after.picture_id
+        self._tl0_offset += (before.tl0 or 0) + 1 - (after.tl0 or 0)
 
     def _next_timestamp(self, receiver: RtpReceiver, timestamp: int, arrival: float) -> int:
         elapsed = max(1, int((arrival - self._last_arrival) * self.clock_rate))

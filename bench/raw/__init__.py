@@ -1,0 +1,1 @@
+"""A client of bare RTP, for load: signalling, ICE, DTLS and SRTP, and no codec, jitter buffer or congestion control."""

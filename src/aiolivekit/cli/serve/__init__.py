@@ -1,0 +1,1 @@
+"""`aiolivekit server`: a server for development, and what goes on in it."""

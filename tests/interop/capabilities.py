@@ -1,0 +1,47 @@
+"""What a client does not do, and what a server does otherwise: all that the suite tolerates, with the reasons."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import pytest
+
+ClientKind = Literal["ours", "official", "browser"]
+Capability = Literal["layers", "streams", "rpc"]
+
+CLIENTS: tuple[ClientKind, ...] = ("ours", "official", "browser")
+
+NOT_YET: dict[tuple[ClientKind, Capability], str] = {
+    ("ours", "layers"): "our client does not do simulcast yet",
+    ("ours", "streams"): "our client does not do data streams yet",
+    ("ours", "rpc"): "our client does not do RPC yet",
+}
+"""What is still to be built. A test that needs it is skipped, in CI too; the row goes when the feature comes."""
+
+Limit = Literal["hears of lost subscriptions", "hears that it left", "hears refusals"]
+
+LIMITS: dict[tuple[ClientKind, Limit], str] = {
+    ("official", "hears of lost subscriptions"): (
+        "1.2.1 has no event when the publisher or the server ends a subscription, nor when it comes back"
+    ),
+    ("official", "hears that it left"): (
+        "1.2.1 stops reading its events as it leaves, so that its own `disconnected` is sometimes lost"
+    ),
+    (
+        "official",
+        "hears refusals",
+    ): "1.2.1 ignores the server's refusals: changes of metadata seem to succeed, tracks to time out",
+}
+"""What other people's clients do not do, whatever the server: those assertions are left out for them."""
+
+
+def require(client: ClientKind, capability: Capability) -> None:
+    """Skip the test when the client does not do it yet."""
+    reason = NOT_YET.get((client, capability))
+    if reason is not None:
+        pytest.skip(reason)
+
+
+def does(client: ClientKind, limit: Limit) -> bool:
+    """Whether a client does what others' may not."""
+    return (client, limit) not in LIMITS

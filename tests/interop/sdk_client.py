@@ -1,0 +1,402 @@
+"""The clients in Python: ours and the official SDK, whose names are the same."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+import aiolivekit
+
+from . import media
+from .client import (
+    FPS,
+    Client,
+    Colour,
+    JoinRefusedError,
+    Picture,
+    Quality,
+    RefusedError,
+    RpcFailedError,
+    Scenario,
+    Seen,
+    Tone,
+)
+from .events import DEADLINE
+
+FRESH_FRAMES = 3
+WINDOW = media.RATE // 3
+"""Samples a tone is read from."""
+
+BEGINNING = media.RATE // 3
+"""Samples before that, in which codec and jitter buffer still find their level."""
+
+
+class SdkClient(Client):
+    """A room of one of the two SDKs.
+
+    Args:
+        rtc: The module with the public names.
+        kind: `ours` or `official`.
+        identity: As in the token.
+    """
+
+    def __init__(self, rtc: ModuleType, kind: str, identity: str) -> None:
+        super().__init__(identity)
+        self.kind = kind
+        self._rtc: Any = rtc
+        self.room: Any = rtc.Room()
+        ours = rtc is aiolivekit
+        self._refusals = (aiolivekit.RequestError,) if ours else (rtc.participant.PublishTrackError,)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._sources: list[Any] = []
+        self._views: dict[int, _View] = {}
+        self._listen()
+
+    # -- events --
+
+    def _listen(self) -> None:
+        add = self.events.add
+
+        def on(name: str, details: Callable[..., Mapping[str, Any]]) -> None:
+            # The official emitter counts the parameters of a handler, so each has to take what comes.
+            def handle(*arguments: Any) -> None:
+                add(name, **details(*arguments))
+
+            self.room.on(name, handle)
+
+        def who(participant: Any) -> dict[str, Any]:
+            return {"identity": participant.identity, "sid": participant.sid}
+
+        def which(publication: Any, participant: Any) -> dict[str, Any]:
+            return {"identity": participant.identity, "sid": publication.sid}
+
+        on("participant_connected", who)
+        on("participant_disconnected", who)
+        on("track_published", lambda pub, p: {**which(pub, p), **self._describe_track(pub)})
+        on("track_unpublished", which)
+        on("track_subscribed", lambda track, pub, p: {**which(pub, p), **self._describe_track(pub)})
+        on("track_unsubscribed", lambda track, pub, p: which(pub, p))
+        on("track_subscription_failed", lambda p, sid, error: {"identity": p.identity, "sid": sid})
+        on("track_muted", lambda p, pub: which(pub, p))
+        on("track_unmuted", lambda p, pub: which(pub, p))
+        on("local_track_published", lambda pub, track: {"sid": pub.sid})
+        on("local_track_unpublished", lambda pub: {"sid": pub.sid})
+        on("local_track_subscribed", lambda track: {"sid": track.sid})
+        on("active_speakers_changed", lambda speakers: {"identities": [p.identity for p in speakers]})
+        on("room_metadata_changed", lambda old, new: {"metadata": new})
+        on("participant_metadata_changed", lambda p, old, new: {"identity": p.identity, "metadata": new})
+        on("participant_name_changed", lambda p, old, new: {"identity": p.identity, "display": new})
+        on("participant_attributes_changed", lambda changed, p: {"identity": p.identity, "changed": dict(changed)})
+        on(
+            "participant_permissions_changed",
+            lambda p, granted: {
+                "identity": p.identity,
+                **{name: getattr(granted, name) for name in ("can_publish", "can_subscribe", "can_publish_data")},
+            },
+        )
+        on("connection_quality_changed", lambda p, quality: {"identity": p.identity, "quality": quality})
+        on("data_received", self._describe_packet)
+        on("reconnecting", dict)
+        on("reconnected", dict)
+        reasons = self._rtc.DisconnectReason
+        on("disconnected", lambda reason: {"reason": reasons.Name(reason) if reason is not None else "none"})
+
+    def _describe_track(self, publication: Any) -> dict[str, Any]:
+        rtc = self._rtc
+        source = rtc.TrackSource.Name(publication.source).removeprefix("SOURCE_").lower()
+        kind = "video" if publication.kind == rtc.TrackKind.KIND_VIDEO else "audio"
+        return {
+            "kind": kind,
+            "source": source,
+            "track_name": publication.name,
+            "simulcasted": bool(publication.simulcasted),
+        }
+
+    def _describe_packet(self, packet: Any) -> dict[str, Any]:
+        return {
+            "identity": packet.participant.identity if packet.participant is not None else None,
+            "data": bytes(packet.data),
+            "topic": packet.topic or "",
+            "reliable": packet.kind == self._rtc.DataPacketKind.KIND_RELIABLE,
+        }
+
+    # -- the room --
+
+    async def join(self, url: str, token: str, *, single: bool, auto_subscribe: bool = True) -> None:
+        options = self._rtc.RoomOptions(single_peer_connection=single, auto_subscribe=auto_subscribe)
+        refusal = aiolivekit.ConnectError if self._rtc is aiolivekit else self._rtc.ConnectError
+        try:
+            await self.room.connect(url, token, options)
+        except refusal as error:
+            raise JoinRefusedError(str(error)) from error
+
+    async def leave(self) -> None:
+        await self.room.disconnect()
+
+    async def close(self) -> None:
+        for task in list(self._tasks):
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+        for source in self._sources:
+            await source.aclose()
+        if self.room.isconnected():
+            await self.room.disconnect()
+
+    async def peer_connections(self) -> int | None:
+        if self._rtc is aiolivekit:
+            return 1 if self.room.single_peer_connection else 2
+        # The official SDK does not say; its statistics of the subscribing connection are empty when there is none.
+        stats = await self.room.get_rtc_stats()
+        return 1 + bool(len(stats.subscriber_stats))
+
+    async def me(self) -> Seen:
+        return _describe(self.room.local_participant)
+
+    async def others(self) -> dict[str, Seen]:
+        return {identity: _describe(participant) for identity, participant in self.room.remote_participants.items()}
+
+    async def room_metadata(self) -> str:
+        return str(self.room.metadata or "")
+
+    async def simulate(self, scenario: Scenario) -> None:
+        kinds = self._rtc.SimulateScenarioKind
+        names = {"resume": kinds.SIMULATE_SIGNAL_RECONNECT, "restart": kinds.SIMULATE_FULL_RECONNECT}
+        await self.room.simulate_scenario(names[scenario])
+
+    # -- media --
+
+    def _background(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def publish_tone(self, frequency: float) -> str:
+        rtc = self._rtc
+        source = rtc.AudioSource(media.RATE, 1)
+        self._sources.append(source)
+
+        async def play() -> None:
+            position = 0
+            while True:
+                data = media.tone(frequency, position)
+                position += media.FRAME
+                await source.capture_frame(rtc.AudioFrame(data, media.RATE, 1, media.FRAME))
+
+        self._background(play())
+        track = rtc.LocalAudioTrack.create_audio_track("microphone", source)
+        options = rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_MICROPHONE)
+        publication = await self._publish(track, options)
+        return str(publication.sid)
+
+    async def _publish(self, track: Any, options: Any) -> Any:
+        try:
+            return await self.room.local_participant.publish_track(track, options)
+        except self._refusals as error:
+            raise RefusedError(str(error)) from error
+
+    async def publish_picture(
+        self, colour: Colour, size: tuple[int, int] = (320, 180), *, simulcast: bool = False
+    ) -> str:
+        rtc = self._rtc
+        width, height = size
+        source = rtc.VideoSource(width, height)
+        self._sources.append(source)
+        camera = media.Camera(colour, width, height)
+
+        async def show() -> None:
+            position = 0
+            while True:
+                position += 1
+                data = camera.picture(position)
+                source.capture_frame(rtc.VideoFrame(width, height, rtc.VideoBufferType.I420, data))
+                await asyncio.sleep(1 / FPS)
+
+        self._background(show())
+        track = rtc.LocalVideoTrack.create_video_track("camera", source)
+        options = rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_CAMERA, simulcast=simulcast)
+        publication = await self._publish(track, options)
+        return str(publication.sid)
+
+    def _local(self, sid: str) -> Any:
+        return self.room.local_participant.track_publications[sid]
+
+    def _remote(self, sid: str) -> Any:
+        for participant in self.room.remote_participants.values():
+            if sid in participant.track_publications:
+                return participant.track_publications[sid]
+        raise AssertionError(f"{self.identity} knows no remote track {sid}")
+
+    async def unpublish(self, sid: str) -> None:
+        await self.room.local_participant.unpublish_track(sid)
+
+    async def set_muted(self, sid: str, muted: bool) -> None:
+        track = self._local(sid).track
+        if muted:
+            track.mute()
+        else:
+            track.unmute()
+
+    async def subscribe(self, sid: str, subscribed: bool = True) -> None:
+        self._remote(sid).set_subscribed(subscribed)
+
+    async def set_quality(self, sid: str, quality: Quality) -> None:
+        qualities = self._rtc.VideoQuality
+        self._remote(sid).set_video_quality(qualities.Value(f"VIDEO_QUALITY_{quality.upper()}"))
+
+    async def allow_subscribers(self, *, everybody: bool, identities: Sequence[str] = ()) -> None:
+        permission = self._rtc.ParticipantTrackPermission
+        self.room.local_participant.set_track_subscription_permissions(
+            allow_all_participants=everybody,
+            participant_permissions=[permission(participant_identity=each, allow_all=True) for each in identities],
+        )
+
+    async def hear(self, sid: str) -> Tone:
+        stream = self._rtc.AudioStream(self._remote(sid).track)
+        heard: list[np.ndarray] = []
+        total = 0
+        try:
+            async with asyncio.timeout(DEADLINE):
+                async for event in stream:
+                    samples = np.frombuffer(event.frame.data, np.int16)
+                    if media.loudness(samples) < media.LOUDNESS_OF_SILENCE:
+                        # Only what sounds all the time is read.
+                        heard.clear()
+                        total = 0
+                        continue
+                    heard.append(samples)
+                    total += len(samples)
+                    if total >= BEGINNING + WINDOW:
+                        break
+        finally:
+            await stream.aclose()
+        if total < BEGINNING + WINDOW:
+            raise AssertionError(f"the track {sid} ended after {total} samples")
+        return media.read_tone(np.concatenate(heard)[BEGINNING:])
+
+    async def see(self, sid: str) -> Picture:
+        track = self._remote(sid).track
+        if track is None:
+            raise AssertionError(f"{self.identity} has not subscribed to {sid}")
+        view = self._views.get(id(track))
+        if view is None:
+            # One stream for a track, for as long as it lives: opening and closing them all the time is not what
+            # programs do, and the official SDK does not always survive it.
+            view = self._views[id(track)] = _View(track)
+            self._background(view.watch(self._rtc))
+        return await view.next_picture()
+
+    # -- data --
+
+    async def send_data(self, data: bytes, *, reliable: bool = True, to: Sequence[str] = (), topic: str = "") -> None:
+        await self.room.local_participant.publish_data(
+            data, reliable=reliable, destination_identities=list(to), topic=topic
+        )
+
+    async def receive_streams(self, topic: str) -> None:
+        def text(reader: Any, identity: str) -> None:
+            async def read() -> None:
+                content = await reader.read_all()
+                attributes = dict(reader.info.attributes or {})
+                self.events.add("text_received", identity=identity, topic=topic, text=content, attributes=attributes)
+
+            self._background(read())
+
+        def binary(reader: Any, identity: str) -> None:
+            async def read() -> None:
+                data = b"".join([bytes(chunk) async for chunk in reader])
+                name = reader.info.name
+                self.events.add("bytes_received", identity=identity, topic=topic, data=data, stream_name=name)
+
+            self._background(read())
+
+        self.room.register_text_stream_handler(topic, text)
+        self.room.register_byte_stream_handler(topic, binary)
+
+    async def send_text(
+        self, text: str, *, topic: str, to: Sequence[str] = (), attributes: Mapping[str, str] | None = None
+    ) -> None:
+        await self.room.local_participant.send_text(
+            text, topic=topic, destination_identities=list(to), attributes=dict(attributes or {})
+        )
+
+    async def send_bytes(self, data: bytes, *, topic: str, name: str, to: Sequence[str] = ()) -> None:
+        await self.room.local_participant.send_bytes(data, topic=topic, name=name, destination_identities=list(to))
+
+    async def serve_rpc(self, method: str) -> None:
+        async def answer(call: Any) -> str:
+            if call.payload == "fail":
+                raise self._rtc.RpcError(1234, "as asked", "details")
+            return f"{call.caller_identity} said {call.payload}"
+
+        self.room.local_participant.register_rpc_method(method, answer)
+
+    async def perform_rpc(self, to: str, method: str, payload: str) -> str:
+        try:
+            answer = await self.room.local_participant.perform_rpc(
+                destination_identity=to, method=method, payload=payload, response_timeout=DEADLINE
+            )
+        except self._rtc.RpcError as error:
+            raise RpcFailedError(error.code, error.message, error.data or "") from error
+        return str(answer)
+
+    # -- about us --
+
+    async def set_metadata(self, metadata: str) -> None:
+        try:
+            await self.room.local_participant.set_metadata(metadata)
+        except self._refusals as error:
+            raise RefusedError(str(error)) from error
+
+    async def set_name(self, name: str) -> None:
+        await self.room.local_participant.set_name(name)
+
+    async def set_attributes(self, attributes: dict[str, str]) -> None:
+        await self.room.local_participant.set_attributes(attributes)
+
+
+def _describe(participant: Any) -> Seen:
+    return Seen(
+        sid=participant.sid,
+        metadata=participant.metadata or "",
+        name=participant.name or "",
+        attributes=dict(participant.attributes),
+        tracks=list(participant.track_publications),
+    )
+
+
+class _View:
+    """What a video track shows."""
+
+    def __init__(self, track: Any) -> None:
+        # Kept, so that its id is nobody else's.
+        self.track = track
+        self._last: Any = None
+        self._count = 0
+        self._changed = asyncio.Event()
+
+    async def watch(self, rtc: Any) -> None:
+        stream = rtc.VideoStream(self.track, format=rtc.VideoBufferType.I420)
+        try:
+            async for event in stream:
+                self._last = event.frame
+                self._count += 1
+                self._changed.set()
+        finally:
+            await stream.aclose()
+
+    async def next_picture(self) -> Picture:
+        """The picture after some that are new."""
+        wanted = self._count + FRESH_FRAMES
+        try:
+            async with asyncio.timeout(DEADLINE):
+                while self._count < wanted:
+                    self._changed.clear()
+                    await self._changed.wait()
+        except TimeoutError:
+            raise AssertionError(f"{FRESH_FRAMES - wanted + self._count} pictures came") from None
+        return media.read_picture(bytes(self._last.data), self._last.width, self._last.height)

@@ -1,0 +1,1 @@
+"""Long runs of the dev server (`make soak`): what takes minutes and therefore is no test."""
