@@ -1,4 +1,4 @@
-"""`aiolivekit demo` against a real server, and with the faults it is there to find."""
+"""`aiolivekit demo` on the dev server and on the real one, and with the faults it is there to find."""
 
 from __future__ import annotations
 
@@ -15,12 +15,7 @@ from .cli_process import environment, run, started
 
 pytestmark = pytest.mark.e2e
 
-CHECKS = [
-    ("room", 1),
-    ("text", 3),
-    ("tone", 4),
-    ("picture", 4),
-]
+CHECKS = {"room": 1, "text": 3, "tone": 4, "picture": 4}
 
 FILES = {"tone.png", "tone.wav", "picture.png", "frame.png"}
 
@@ -57,9 +52,21 @@ async def test_demo(real_server, peer_mode, tmp_path: Path) -> None:
         assert sound.getnframes() / sound.getframerate() > 1.5
 
 
-async def test_demo_starts_a_server_by_itself(server_binary: Path, tmp_path: Path) -> None:
+async def test_demo_runs_on_the_dev_server(tmp_path: Path) -> None:
+    more = {"AIOLIVEKIT_LIVEKIT_SERVER": str(tmp_path / "none"), "PATH": "/nowhere"}
+    status, out, errors = await run("demo", "--output", str(tmp_path / "out"), more=more, timeout=60)
+    assert status == 0, out + errors
+    assert "the dev server in this process, one peer connection" in out
+    assert "went through the server" in out
+    assert "All 13 checks passed" in out
+    assert names_in(tmp_path / "out") == FILES
+
+
+async def test_demo_starts_a_real_server_by_itself(server_binary: Path, tmp_path: Path) -> None:
     more = {"AIOLIVEKIT_LIVEKIT_SERVER": str(server_binary)}
-    status, out, errors = await run("demo", "--output", str(tmp_path / "new" / "place"), more=more, timeout=60)
+    status, out, errors = await run(
+        "demo", "--real", "--output", str(tmp_path / "new" / "place"), more=more, timeout=60
+    )
     assert status == 0, out + errors
     assert "LiveKit server 1.13.5 on loopback, one peer connection" in out
     assert "All 12 checks passed" in out
@@ -73,7 +80,7 @@ async def test_an_interrupted_demo_takes_its_server_with_it(server_binary: Path,
     named = tmp_path / "livekit-server-of-this-test"
     named.symlink_to(server_binary)
     more = {"AIOLIVEKIT_LIVEKIT_SERVER": str(named)}
-    async with started("demo", "--output", str(tmp_path), more=more, merged=True) as command:
+    async with started("demo", "--real", "--output", str(tmp_path), more=more, merged=True) as command:
         await command.line(lambda line: line.startswith("alice and bob join a room"))
         assert len(processes_of(named)) == 1
         command.send_signal(signal.SIGINT)
@@ -119,11 +126,11 @@ async def test_demo_fails_when_a_check_does(real_server, tmp_path: Path) -> None
 
 async def test_demo_without_a_server_says_what_to_do(tmp_path: Path) -> None:
     more = {"AIOLIVEKIT_LIVEKIT_SERVER": str(tmp_path / "nothing")}
-    status, out, errors = await run("demo", "--output", str(tmp_path / "out"), more=more)
+    status, out, errors = await run("demo", "--real", "--output", str(tmp_path / "out"), more=more)
     assert (status, out) == (1, "")
     last = errors.splitlines()[-1]
     assert last.startswith("aiolivekit: the demo could not be run (server unavailable): ")
-    assert "--url takes a server that runs already" in last
+    assert "without --real the dev server is used, and --url takes one that runs already" in last
     assert not (tmp_path / "out").exists()
 
 

@@ -119,9 +119,9 @@ def test_a_server_that_does_not_answer_is_given_up(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", ["signal", "udp", "tcp"])
 def test_takes_other_ports_when_one_was_taken(server_binary: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
     free_ports = real_server._free_ports
-    first = free_ports()
+    first = free_ports(real_server._Ports(0, 0, 0))
     taken = [first]
-    monkeypatch.setattr(real_server, "_free_ports", lambda: taken.pop() if taken else free_ports())
+    monkeypatch.setattr(real_server, "_free_ports", lambda wanted: taken.pop() if taken else free_ports(wanted))
     family = socket.SOCK_DGRAM if kind == "udp" else socket.SOCK_STREAM
     with socket.socket(socket.AF_INET, family) as occupier:
         occupier.bind(("0.0.0.0" if kind == "tcp" else "127.0.0.1", getattr(first, kind)))

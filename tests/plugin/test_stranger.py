@@ -143,9 +143,9 @@ def test_who_uses_none_of_it_pays_nothing(tmp_path: Path) -> None:
         def test_it(pytestconfig):
             assert pytestconfig.pluginmanager.has_plugin("aiolivekit")
             assert not {"webrtc", "aiohttp", "livekit", "jwt", "google.protobuf"} & set(sys.modules)
-            assert [name for name in sys.modules if name.startswith("aiolivekit.testing.")] == [
-                "aiolivekit.testing.server_under_test", "aiolivekit.testing.plugin"
-            ]
+            assert {name for name in sys.modules if name.startswith("aiolivekit.testing.")} == {
+                "aiolivekit.testing.plugin", "aiolivekit.testing.server_under_test"
+            }
     """
     printed = run(project(tmp_path, test))
     assert "1 passed" in printed, printed
