@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-__all__ = ["candidate_meaning", "sdp_meaning"]
+__all__ = ["candidate_meaning", "sdp_meaning", "section_labels", "trickle_meaning", "without_mids"]
 
 Replace = Callable[[str], str]
 
@@ -37,7 +37,12 @@ def trickle_meaning(candidate_init: str) -> str:
 
 
 def sdp_meaning(
-    sdp: str, replace: Replace, *, spare: bool = True, tracks: Mapping[str, str] | None = None
+    sdp: str,
+    replace: Replace,
+    *,
+    spare: bool = True,
+    tracks: Mapping[str, str] | None = None,
+    labels: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Return the meaning of a session description.
 
@@ -46,6 +51,7 @@ def sdp_meaning(
         replace: Names what is made up at run time.
         spare: Whether to keep sections for receiving that nothing is received in.
         tracks: Sids of tracks by mid, as the message beside the description says.
+        labels: What the sections of the offer that is answered are called, by mid (`section_labels` of it).
     """
     session: list[str] = []
     sections: list[tuple[str, list[str]]] = []
@@ -69,12 +75,32 @@ def sdp_meaning(
     tree["sections"] = {}
     for section in parsed:
         if spare or not _is_spare(section):
-            mid = section.pop("mid")
+            mid = section["mid"]
             if tracks and mid in tracks:
                 section["track"] = replace(tracks[mid])
-            # In which of the free sections a track travels means nothing.
-            tree["sections"][section.get("msid", mid) if "track" in section else mid] = section
+            tree["sections"][(labels or {}).get(mid) or _label(section)] = section
     return tree
+
+
+def _label(section: dict[str, Any]) -> str:
+    """Return what a section is called: in which of the free ones a track or the data travels means nothing."""
+    if section["kind"] == "application":
+        return "data"
+    return str(section["msid"] if "track" in section else section["mid"])
+
+
+def section_labels(tree: dict[str, Any]) -> dict[str, str]:
+    """Return what the sections of a description are called, by mid."""
+    return {section["mid"]: label for label, section in tree["sections"].items()}
+
+
+def without_mids(tree: dict[str, Any]) -> dict[str, Any]:
+    """Return a description's meaning without the mids, which only name sections."""
+    sections = {
+        label: {name: value for name, value in section.items() if name != "mid"}
+        for label, section in tree["sections"].items()
+    }
+    return tree | {"sections": sections}
 
 
 def _is_spare(section: dict[str, Any]) -> bool:

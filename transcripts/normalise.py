@@ -15,10 +15,10 @@ from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 from livekit.protocol import rtc
 
-from .descriptions import sdp_meaning, trickle_meaning
+from .descriptions import sdp_meaning, section_labels, trickle_meaning, without_mids
 from .names import Names
 
-__all__ = ["meaning"]
+__all__ = ["labels_of_offer", "meaning"]
 
 _TIMES = {
     "joined_at",
@@ -60,8 +60,20 @@ _COUNTS = {"num_participants", "num_publishers"}
 """Counts of a room, which servers collect for seconds: compared where a scenario waits for them."""
 
 
-def meaning(body: Message | str | int, kind: str, names: Names, origin: str = "") -> Any:
-    """Return the tree of what was said by `origin`, `client` or `server`."""
+def meaning(
+    body: Message | str | int, kind: str, names: Names, origin: str = "", labels: dict[str, str] | None = None
+) -> Any:
+    """Return the tree of what was said.
+
+    Args:
+        body: What was said.
+        kind: The kind of message.
+        names: Names for what is made up at run time.
+        origin: Who said it, `client` or `server`.
+        labels: For a client's answer, what the sections of the offer are called (`labels_of_offer`).
+    """
+    if isinstance(body, rtc.SessionDescription) and (origin, kind) == ("client", "answer"):
+        return _description(body, names, labels=labels)
     if isinstance(body, rtc.SessionDescription) and (origin, kind) in (("client", "offer"), ("server", "answer")):
         return _description(body, names, spare=False)
     if isinstance(body, Message):
@@ -153,7 +165,13 @@ def _scalar(field: FieldDescriptor, value: Any, names: Names) -> Any:
     return value
 
 
-def _description(message: Any, names: Names, *, spare: bool = True) -> dict[str, Any]:
-    tree = sdp_meaning(message.sdp, names.replace, spare=spare, tracks=message.mid_to_track_id)
-    tree["type"] = message.type
-    return tree
+def _description(
+    message: Any, names: Names, *, spare: bool = True, labels: dict[str, str] | None = None
+) -> dict[str, Any]:
+    tree = sdp_meaning(message.sdp, names.replace, spare=spare, tracks=message.mid_to_track_id, labels=labels)
+    return without_mids(tree) | {"type": message.type}
+
+
+def labels_of_offer(message: rtc.SessionDescription, names: Names) -> dict[str, str]:
+    """Return what the sections of an offer are called, for the answer to it."""
+    return section_labels(sdp_meaning(message.sdp, names.replace, tracks=message.mid_to_track_id))

@@ -162,7 +162,23 @@ class Stage:
                     await asyncio.sleep(0.1)
         await self.recording.quiet()
 
+    def _negotiating(self) -> bool:
+        """Whether an offer has no answer yet."""
+        open_offers: set[tuple[str, str]] = set()
+        for entry in self.recording.entries:
+            other = "client" if entry.origin == "server" else "server"
+            if entry.kind == "offer":
+                open_offers.add((entry.identity, other))
+            elif entry.kind == "answer":
+                open_offers.discard((entry.identity, entry.origin))
+            elif entry.kind in ("open", "close"):
+                open_offers -= {(entry.identity, "client"), (entry.identity, "server")}
+        clients = {actor.identity for actor in self.actors if actor.room.isconnected()}
+        return any(identity in clients for identity, _ in open_offers)
+
     async def _behind(self) -> bool:
+        if self._negotiating():
+            return True
         try:
             listed = await self.api.list_participants(ListParticipantsRequest(room=self.room))
         except Exception:  # noqa: BLE001 - the room may be gone; then there is no news to wait for

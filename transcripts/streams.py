@@ -7,7 +7,7 @@ streams as these things come about, and only what answers a client has a fixed p
 * what tells a state (an update of a participant, wanted qualities, an offer with all its sections) counts as it is at
   the end of the step, for servers collect such news over different times;
 * requirements of sections add up; candidates are a set, and a client's are those of its machine: left out;
-* once a client has said that it leaves, the two sides race to close: what follows on that connection is left out;
+* once one side has said that the client leaves, both race to close: who was first is left out;
 * everything else is in one stream for each connection, in order, and the first of each kind that the client waits
   for is in another, so that `join` comes first, `leave` last and an `answer` after the `track_published` before it.
 """
@@ -23,7 +23,7 @@ from google.protobuf.message import Message
 from livekit.protocol import rtc
 
 from .names import Names
-from .normalise import meaning
+from .normalise import labels_of_offer, meaning
 from .recording import CLOCKED, Entry
 
 __all__ = ["Said", "StreamKey", "streams"]
@@ -81,17 +81,20 @@ def streams(entries: Iterable[Entry], names: Names, clocked: frozenset[str]) -> 
     """
     found: dict[StreamKey, list[Said]] = {}
     left: set[tuple[str, int]] = set()
+    labels: dict[str, dict[str, str]] = {}
     for entry in entries:
         connection = (entry.identity, entry.connection)
         if connection in left and entry.kind in ("leave", "close"):
             continue
-        if (entry.kind, entry.origin) == ("leave", "client"):
+        if entry.kind == "leave":
             left.add(connection)
         if entry.kind in CLOCKED and entry.kind not in clocked:
             continue
         if (entry.kind, entry.origin) == ("trickle", "client"):
             continue
-        for name, said in _place(entry, names):
+        if (entry.kind, entry.origin) == ("offer", "server") and isinstance(entry.body, rtc.SessionDescription):
+            labels[entry.identity] = labels_of_offer(entry.body, names)
+        for name, said in _place(entry, names, labels.get(entry.identity)):
             key = StreamKey(entry.step, entry.identity, entry.origin, name)
             _put(found.setdefault(key, []), said)
         if entry.origin == "server" and entry.kind in _WAITED_FOR:
@@ -109,14 +112,14 @@ def _text(said: Said) -> str:
     return json.dumps(said.tree, sort_keys=True)
 
 
-def _place(entry: Entry, names: Names) -> Iterator[tuple[str, Said]]:
+def _place(entry: Entry, names: Names, labels: dict[str, str] | None) -> Iterator[tuple[str, Said]]:
     """Yield the streams a message belongs to, with what it says there."""
     kind, body = entry.kind, entry.body
     if kind == "update" and isinstance(body, rtc.ParticipantUpdate):
         for info in body.participants:
             yield f"update about {names.replace(info.sid)}", Said(kind, meaning(info, kind, names))
         return
-    tree = meaning(body, kind, names, entry.origin)
+    tree = meaning(body, kind, names, entry.origin, labels)
     if kind == "trickle" and isinstance(body, rtc.TrickleRequest):
         yield f"trickle {rtc.SignalTarget.Name(body.target).lower()}", Said(kind, tree)
     elif kind in CLOCKED or kind == "media_sections_requirement":

@@ -11,7 +11,8 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
-from .sdk import DEADLINE
+PATIENCE = 60.0
+"""Seconds a command may take: its interpreter has to start, which alone takes many on a busy machine."""
 
 _OURS = ("LIVEKIT_URL", "LIVEKIT_TOKEN", "LIVEKIT_API_KEY", "LIVEKIT_API_SECRET")
 
@@ -35,7 +36,7 @@ class Process:
         """Return the next line that matches."""
         assert self._process.stdout is not None
         try:
-            async with asyncio.timeout(DEADLINE):
+            async with asyncio.timeout(PATIENCE):
                 while raw := await self._process.stdout.readline():
                     line = raw.decode().rstrip("\n")
                     self.lines.append(line)
@@ -57,7 +58,7 @@ class Process:
     def send_signal(self, number: signal.Signals) -> None:
         self._process.send_signal(number)
 
-    async def end(self, timeout: float = DEADLINE) -> tuple[int, list[str], str]:
+    async def end(self, timeout: float = PATIENCE) -> tuple[int, list[str], str]:
         """Wait for the end; return the status, the lines not read yet, and the error output."""
         async with asyncio.timeout(timeout):
             out, err = await self._process.communicate()
@@ -88,7 +89,7 @@ async def started(
 
 
 async def run(
-    *arguments: str, more: Mapping[str, str] | None = None, stdin: bytes = b"", timeout: float = DEADLINE
+    *arguments: str, more: Mapping[str, str] | None = None, stdin: bytes = b"", timeout: float = PATIENCE
 ) -> tuple[int, str, str]:
     """Run a command to its end; return the status and both outputs."""
     process = await asyncio.create_subprocess_exec(

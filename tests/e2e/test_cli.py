@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import signal
 import socket
 import sys
@@ -19,9 +18,10 @@ from aiolivekit import LocalAudioTrack as AudioTrack
 from aiolivekit.media import AudioSource
 from aiolivekit.testing import RealServer
 
-from .cli_process import environment, run, started
+from .cli_process import run, started
+from .cli_terminal import on_terminal
 from .conftest import OURS
-from .sdk import DEADLINE, until
+from .sdk import DEADLINE
 
 pytestmark = pytest.mark.e2e
 
@@ -121,61 +121,18 @@ async def test_join_leaves_after_its_time(real_server, token) -> None:
 
 
 @posix
-async def test_join_shows_a_table_on_a_terminal(real_server, token, room_name) -> None:
-    import pty
-
-    async with joined(real_server, token) as (bob, _):
-        ours, theirs = pty.openpty()
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "aiolivekit", "join", real_server.url, "--token", token("watcher")),
-            stdin=theirs,
-            stdout=theirs,
-            stderr=theirs,
-            env=environment({"TERM": "xterm", "COLUMNS": "100", "LINES": "30"}),
-            start_new_session=True,
-            preexec_fn=_own_terminal,  # so that Ctrl-C becomes a signal
-        )
-        os.close(theirs)
-        shown = bytearray()
-
-        async def show(*words: str) -> None:
-            def there() -> bool:
-                return all(word in shown.decode(errors="replace") for word in words)
-
-            await until(there, f"the terminal shows {words}")
-
-        loop = asyncio.get_running_loop()
-        loop.add_reader(ours, _read_into, ours, shown)
-        try:
-            await show("watcher", "(you)", "bob", "Ctrl-C leaves")
-            await bob.local_participant.publish_data("good morning")
-            await show("“good morning”")
-            os.write(ours, b"\x03")
-            async with asyncio.timeout(DEADLINE):
-                assert await process.wait() == 0
-            await show("left the room")
-        finally:
-            loop.remove_reader(ours)
-            os.close(ours)
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
-        # The cursor was hidden for the table.
-        assert shown.rfind(b"\x1b[?25h") > shown.rfind(b"\x1b[?25l") >= 0
-
-
-def _own_terminal() -> None:
-    import fcntl
-    import termios
-
-    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-
-
-def _read_into(descriptor: int, shown: bytearray) -> None:
-    try:
-        shown += os.read(descriptor, 65536)
-    except OSError:  # the other end is closed
-        asyncio.get_running_loop().remove_reader(descriptor)
+async def test_join_shows_a_table_on_a_terminal(real_server, token) -> None:
+    async with (
+        joined(real_server, token) as (bob, _),
+        on_terminal("join", real_server.url, "--token", token("watcher")) as terminal,
+    ):
+        await terminal.shows("watcher", "(you)", "bob", "Ctrl-C leaves")
+        await bob.local_participant.publish_data("good morning")
+        await terminal.shows("“good morning”")
+        terminal.type(b"\x03")
+        assert await terminal.status() == 0
+        await terminal.shows("left the room")
+        assert terminal.cursor_is_back
 
 
 # -- errors of connect --------------------------------------------------------------------------------------

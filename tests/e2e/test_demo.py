@@ -7,9 +7,12 @@ import json
 import signal
 import sys
 import wave
+from collections import Counter
 from pathlib import Path
 
 import pytest
+
+from aiolivekit.testing import RealServer
 
 from .cli_process import environment, run, started
 
@@ -24,19 +27,21 @@ def names_in(directory: Path) -> set[str]:
     return {path.name for path in directory.iterdir()}
 
 
-async def test_demo(real_server, peer_mode, tmp_path: Path) -> None:
-    key = ("--api-key", real_server.api_key, "--api-secret", real_server.api_secret)
-    mode = ["--dual"] if peer_mode == "dual" else []
-    status, out, errors = await run(
-        *("demo", "--url", real_server.url, *key, "--json", "--output", str(tmp_path), *mode), timeout=60
-    )
+@pytest.mark.parametrize(("server", "mode"), [("embedded", "two"), ("given", "one"), ("given", "two")])
+async def test_demo(request: pytest.FixtureRequest, server: str, mode: str, tmp_path: Path) -> None:
+    arguments = ["--dual"] if mode == "two" else []
+    if server == "given":
+        real: RealServer = request.getfixturevalue("real_server")
+        arguments += ["--url", real.url, "--api-key", real.api_key, "--api-secret", real.api_secret]
+    status, out, errors = await run("demo", "--json", "--output", str(tmp_path), *arguments, timeout=60)
     result = json.loads(out)
     failed = [check for check in result["checks"] if not check["passed"]]
     assert (status, failed, errors) == (0, [], "")
     assert result["passed"] is True
-    assert result["mode"] == ("one peer connection" if peer_mode == "single" else "two peer connections")
-    topics = [check["topic"] for check in result["checks"]]
-    assert [(topic, topics.count(topic)) for topic in dict.fromkeys(topics)] == CHECKS
+    assert result["server"] == ("the given server" if server == "given" else "the dev server in this process")
+    assert result["mode"] == ("one peer connection" if mode == "one" else "two peer connections")
+    # Of a server in the same process it can tell that sound and picture went through it.
+    assert Counter(check["topic"] for check in result["checks"]) == {**CHECKS, "room": 1 + (server == "embedded")}
     assert names_in(tmp_path) == {Path(name).name for name in result["files"]} == FILES
     from PIL import Image
 
@@ -74,6 +79,17 @@ async def test_demo_starts_a_real_server_by_itself(server_binary: Path, tmp_path
     assert names_in(tmp_path / "new" / "place") == FILES
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="signals as on POSIX")
+async def test_an_interrupted_demo(tmp_path: Path) -> None:
+    async with started("demo", "--output", str(tmp_path / "out"), merged=True) as command:
+        await command.line(lambda line: line.startswith("they write to each other"))
+        command.send_signal(signal.SIGINT)
+        status, _, _ = await command.end()
+    assert status == 130
+    assert not any("Traceback" in line for line in command.lines)
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks for the server in /proc")
 async def test_an_interrupted_demo_takes_its_server_with_it(server_binary: Path, tmp_path: Path) -> None:
     # Under a name that no other server here has.
@@ -100,7 +116,7 @@ def processes_of(binary: Path) -> list[str]:
     return found
 
 
-async def test_demo_fails_when_a_check_does(real_server, tmp_path: Path) -> None:
+async def test_demo_fails_when_a_check_does(tmp_path: Path) -> None:
     """A wrong tone, sent for real, is what the demo is there to find."""
     code = (
         "import sys, aiolivekit.cli, aiolivekit.cli.demo.media as media;"
@@ -108,9 +124,8 @@ async def test_demo_fails_when_a_check_does(real_server, tmp_path: Path) -> None
         "media.melody = lambda: right()[::-1].copy();"
         "sys.exit(aiolivekit.cli.main(sys.argv[1:]))"
     )
-    key = ("--api-key", real_server.api_key, "--api-secret", real_server.api_secret)
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", code, "demo", "--url", real_server.url, *key, "--json", "--output", str(tmp_path)),
+        *(sys.executable, "-c", code, "demo", "--json", "--output", str(tmp_path)),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         # The names of the package are imported before the command knows where the server is.
@@ -134,10 +149,8 @@ async def test_demo_without_a_server_says_what_to_do(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
-async def test_demo_that_cannot_write_its_files(real_server, tmp_path: Path) -> None:
+async def test_demo_that_cannot_write_its_files(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    key = ("--api-key", real_server.api_key, "--api-secret", real_server.api_secret)
-    arguments = ("demo", "--url", real_server.url, *key, "--json", "--output", str(tmp_path / "file"))
-    status, out, errors = await run(*arguments, timeout=60)
+    status, out, errors = await run("demo", "--json", "--output", str(tmp_path / "file"), timeout=60)
     assert (status, out) == (1, "")
     assert errors.startswith("aiolivekit: the demo could not be run (")

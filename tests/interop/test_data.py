@@ -8,6 +8,8 @@ from .capabilities import ClientKind, require
 from .client import Client, RpcFailedError
 from .conftest import Stage, api
 
+pytestmark = pytest.mark.peer
+
 RPC_UNSUPPORTED_METHOD = 1400
 RPC_RECIPIENT_NOT_FOUND = 1401
 

@@ -13,6 +13,8 @@ from .capabilities import ClientKind, does
 from .client import JoinRefusedError, eventually
 from .conftest import Stage, api
 
+pytestmark = pytest.mark.peer
+
 
 async def test_participants_see_each_other_come_and_go(stage: Stage, kind: ClientKind) -> None:
     alice = await stage.join(kind, "alice", name="Alice", metadata="m", attributes={"a": "1"})

@@ -10,6 +10,8 @@ from .capabilities import ClientKind, does, require
 from .client import Client, Colour
 from .conftest import Stage, api
 
+pytestmark = pytest.mark.peer
+
 CRIMSON: Colour = (200, 40, 60)
 TEAL: Colour = (20, 140, 150)
 

@@ -10,6 +10,8 @@ from .capabilities import ClientKind, does
 from .client import RefusedError
 from .conftest import Stage, api
 
+pytestmark = pytest.mark.peer
+
 
 async def test_metadata_name_and_attributes(stage: Stage, kind: ClientKind) -> None:
     alice = await stage.join(kind, "alice", attributes={"kept": "1", "gone": "2"})
@@ -94,13 +96,12 @@ async def test_who_may_not_publish_cannot(stage: Stage, kind: ClientKind) -> Non
         with pytest.raises(RefusedError):
             await alice.publish_tone(500)
     await alice.send_data(b"I may not")
-    permission = api.ParticipantPermission(can_publish=True, can_publish_data=True, can_subscribe=True)
+    permission = api.ParticipantPermission(can_publish=True, can_subscribe=True)
     await stage.api.update_participant(
         api.UpdateParticipantRequest(room=stage.room, identity="alice", permission=permission)
     )
-    await alice.events.wait("participant_permissions_changed", identity="alice", can_publish_data=True)
-    await alice.send_data(b"I may")
-    await bob.events.wait("data_received", identity="alice", data=b"I may")
-    assert len(bob.events.of("data_received")) == 1
+    await alice.events.wait("participant_permissions_changed", identity="alice", can_publish=True)
     sound = await alice.publish_tone(500)
     await bob.events.wait("track_subscribed", identity="alice", sid=sound)
+    await bob.hear(sound)
+    assert bob.events.of("data_received") == []

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from .capabilities import ClientKind
 from .client import Client, eventually
 from .conftest import Stage
 from .test_media import CRIMSON, TEAL, hears, sees
+
+pytestmark = pytest.mark.peer
 
 
 async def call(stage: Stage, kind: ClientKind) -> tuple[Client, Client, tuple[str, str], tuple[str, str]]:

@@ -12,7 +12,7 @@ from google.protobuf.message import Message
 from livekit.protocol import models, rtc
 from transcripts.accepted import Accepted, AcceptedFileError, read_accepted, stale_entries
 from transcripts.compare import ABSENT, Difference, differences
-from transcripts.descriptions import candidate_meaning, sdp_meaning
+from transcripts.descriptions import candidate_meaning, sdp_meaning, section_labels, without_mids
 from transcripts.names import Names
 from transcripts.normalise import meaning
 from transcripts.recording import Entry
@@ -112,13 +112,23 @@ def test_a_description_is_reduced_to_what_it_means() -> None:
     assert tree["ice-lite"] is True
     assert tree["bundled"] is True
     assert tree["transport"] == {"setup": "active", "fingerprint": "sha-256", "ice-options": ""}
-    assert list(tree["sections"]) == ["0", "1", "2", "3"]
-    assert tree["sections"]["3"] == {"kind": "video", "rejected": True}
+    assert list(tree["sections"]) == ["data", "1", "2", "3"]
+    assert tree["sections"]["3"] == {"kind": "video", "mid": "3", "rejected": True}
     audio = tree["sections"]["1"]
     assert audio["codecs"]["111 opus/48000/2"] == {"parameters": ["minptime=10", "useinbandfec=1"], "feedback": []}
     assert audio["codecs"]["0 PCMU/8000"]["feedback"] == ["nack"]
     assert (audio["direction"], audio["msid"], audio["ssrcs"]) == ("sendonly", "<alice>|<mic> <mic>", 1)
-    assert list(sdp_meaning(SDP, lambda word: word, spare=False)["sections"]) == ["0", "1", "3"]
+    assert list(sdp_meaning(SDP, lambda word: word, spare=False)["sections"]) == ["data", "1", "3"]
+
+
+def test_a_section_is_called_after_what_it_carries_in_the_answer_too() -> None:
+    replace = {"PA_1": "<alice>", "TR_1": "<mic>"}.get
+    offer = sdp_meaning(SDP, replace, tracks={"1": "TR_1"})  # type: ignore[arg-type]
+    labels = section_labels(offer)
+    assert labels == {"0": "data", "1": "<alice>|<mic> <mic>", "2": "2", "3": "3"}
+    answer = "v=0\nm=audio 9 UDP/TLS/RTP/SAVPF 0\na=mid:1\na=recvonly\n"
+    assert list(sdp_meaning(answer, lambda word: word, labels=labels)["sections"]) == ["<alice>|<mic> <mic>"]
+    assert all("mid" not in section for section in without_mids(offer)["sections"].values())
 
 
 @pytest.mark.parametrize("text", ["", "v=0", "m=audio", "nonsense", "v=0\nm=audio 9", "m= \na=mid", "m=a b c\na=msid:"])
@@ -160,10 +170,12 @@ def test_what_comes_by_the_clock_counts_where_it_is_the_subject() -> None:
     assert (path, dev) == ("server.pong_resp", ABSENT)
 
 
-def test_a_close_after_the_clients_leave_is_a_race() -> None:
+def test_a_close_after_a_leave_is_a_race() -> None:
     leave = said("leave", rtc.LeaveRequest(), origin="client")
     assert compare([leave, said("close", "1000")], [leave]) == []
     assert [path for path, _, _ in compare([said("close", "1000")], [])] == ["server.close"]
+    asked = said("leave", rtc.LeaveRequest())
+    assert compare([asked, said("close", "1000")], [asked, said("close", "1000", origin="client")]) == []
 
 
 def test_requirements_add_up_and_empty_ones_are_none() -> None:

@@ -14,6 +14,9 @@ async def _published(stage: Stage, *, auto: bool = True, video: bool = True) -> 
     alice = await stage.join("alice")
     await stage.step("alice publishes")
     publication = await (alice.show() if video else alice.speak())
+    if video:
+        # That nobody watches yet is told after a while; wait for it, so that it falls into this step everywhere.
+        await stage.told("alice", "subscribed_quality_update")
     await stage.step("bob joins")
     bob = await stage.join("bob", options={} if auto else {"auto_subscribe": False})
     if auto:

@@ -21,6 +21,12 @@ MAX_QUEUED = 3
 """Tracks that may be announced under one cid before the first is sent."""
 
 
+def _sent_tracks(offer: Session | None) -> set[str]:
+    """The ids of the tracks that an offer sends."""
+    media = offer.media if offer is not None else ()
+    return {m.track_id for m in media if m.track_id and m.direction in ("sendonly", "sendrecv")}
+
+
 class Publishing:
     """The published tracks of one participant."""
 
@@ -28,6 +34,7 @@ class Publishing:
         self._participant = participant
         self.tracks: dict[str, PublishedTrack] = {}
         self.offer: Session | None = None
+        self._sent_before: set[str] = set()
         self.uplink = Uplink(participant.publisher)
         self._pending: dict[str, list[models.TrackInfo]] = {}
         self._used: set[str] = set()
@@ -95,6 +102,7 @@ class Publishing:
             return
         first = transport.remote is None
         restart = transport.remote is not None and transport.remote.ufrag != remote.ufrag
+        self._sent_before = _sent_tracks(self.offer)
         self.offer = offer
         if restart:
             transport.ice.restart()
@@ -138,10 +146,12 @@ class Publishing:
         for name in (media.track_id, media.stream_id):
             if name in self._pending and self._pending[name][0].type == kind:
                 return name
-        # Some browsers change the track's id; then the only announced one of the kind is meant, unless another section
-        # has its id: a client may go on sending a track that was ended from here.
-        named = {name for m in (self.offer.media if self.offer else ()) for name in (m.track_id, m.stream_id)}
-        rest = [cid for cid, queue in self._pending.items() if queue[0].type == kind and cid not in named]
+        # Some browsers change the track's id; then the only announced one of the kind is meant. But not by a section
+        # that sends what it sent before: a client may go on sending a track that was ended from here.
+        if media.track_id in self._sent_before:
+            return None
+        others = _sent_tracks(self.offer)
+        rest = [cid for cid, queue in self._pending.items() if queue[0].type == kind and cid not in others]
         known = any(name == t.cid for t in self.tracks.values() for name in (media.track_id, media.stream_id))
         return rest[0] if rest and not known else None
 

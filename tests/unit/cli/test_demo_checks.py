@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -25,6 +25,8 @@ from aiolivekit.cli.demo.picture import (
     read_picture,
 )
 from aiolivekit.cli.demo.result import Check, DemoResult
+from aiolivekit.cli.demo.scenario import check_passage
+from aiolivekit.cli.demo.servers import Passage
 from aiolivekit.cli.demo.text import CONVERSATION, MESSAGES, TextReading, check_text, numbered
 from aiolivekit.cli.demo.tone import NOTE_SECONDS, NOTES, RATE, Samples, check_tone, melody, read_melody
 
@@ -133,6 +135,7 @@ def test_a_smaller_picture_is_recognised(frames: list[Pixels], size: tuple[int, 
     assert check(smaller) == set()
 
 
+@settings(deadline=None)
 @given(st.integers(0, 4095))
 def test_every_number_can_be_read(number: int) -> None:
     assert read_number(draw(number)) == number
@@ -223,6 +226,14 @@ def test_one_failed_check_fails_the_demo() -> None:
     assert not DemoResult("server").passed
     assert DemoResult("server", checks=[good]).passed
     assert not DemoResult("server", checks=[good, bad, good]).passed
+
+
+def test_what_went_through_the_server() -> None:
+    whole = {"alice": Passage(100, 60), "bob": Passage(60, 98)}
+    assert check_passage(whole).passed
+    assert check_passage(whole).measured == "sound 100 → 98, picture 60 → 60"
+    for broken in ({}, {**whole, "bob": Passage(60, 0)}, {**whole, "alice": Passage(0, 60)}, {"alice": Passage(1, 1)}):
+        assert not check_passage(broken).passed
 
 
 # -- the files ----------------------------------------------------------------------------------------------

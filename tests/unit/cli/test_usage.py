@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
+import tomllib
+from pathlib import Path
 
 import pytest
 
@@ -252,7 +255,7 @@ def run_python(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         ("rich", "rich", ("demo",)),
         ("jwt", "pyjwt", ("token",)),
         ("numpy", "numpy", ("demo",)),
-        ("PIL", "pillow", ("demo",)),
+        ("PIL", "pillow", ("demo", "--url", "ws://127.0.0.1:1", "--api-key", "k", "--api-secret", "s")),
     ],
 )
 def test_a_missing_extra_is_one_sentence(module: str, package: str, arguments: tuple[str, ...]) -> None:
@@ -264,6 +267,29 @@ def test_a_missing_extra_is_one_sentence(module: str, package: str, arguments: t
     assert done.stderr == (
         f"aiolivekit: the command line needs {package}; install it with: pip install 'aiolivekit[cli]'\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("module", "package", "command"),
+    [("OpenSSL", "pyopenssl", ("demo",)), ("google_crc32c", "google-crc32c", ("server", "--port", "0"))],
+)
+def test_the_dev_server_has_an_extra_of_its_own(module: str, package: str, command: tuple[str, ...]) -> None:
+    code = f"import sys; sys.modules[{module!r}] = None; from aiolivekit.cli import main; sys.exit(main(sys.argv[1:]))"
+    done = run_python(code, *command)
+    assert (done.returncode, done.stdout) == (2, "")
+    # The demo says first what it is about to do.
+    assert done.stderr.splitlines()[-1] == (
+        f"aiolivekit: the dev server needs {package}; install it with: pip install 'aiolivekit[cli,server]'"
+    )
+
+
+def test_all_that_an_extra_brings_is_known() -> None:
+    from aiolivekit.cli import _EXTRAS
+
+    metadata = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text(encoding="utf-8"))
+    for extra, packages in _EXTRAS.items():
+        wanted = metadata["project"]["optional-dependencies"][extra]
+        assert sorted(re.split(r"[<>=\[]", each)[0] for each in wanted) == sorted(packages.values())
 
 
 def test_another_missing_module_is_no_missing_extra() -> None:

@@ -14,20 +14,9 @@ from ..connection import make_token
 from .address import Address
 from .findings import Check, ClockFinding, CodecFinding, DataFinding, HttpFinding, Verdict
 from .http_probe import ask_about_token, ask_without_token, open_signalling, read_token
-from .judgement import (
-    judge_clock,
-    judge_codecs,
-    judge_data,
-    judge_dns,
-    judge_http,
-    judge_join,
-    judge_path,
-    judge_plain,
-    judge_tcp,
-    judge_tls,
-    judge_websocket,
-)
 from .network import look_up, reach, shake_hands
+from .network_judgement import judge_clock, judge_dns, judge_http, judge_plain, judge_tcp, judge_tls
+from .room_judgement import judge_codecs, judge_data, judge_join, judge_path, judge_websocket
 from .token_judgement import judge_token
 
 __all__ = ["Credentials", "examine"]
@@ -116,7 +105,7 @@ class _Examination:
         token, second = self._credentials.tokens()
         if not await self._token(token, http, missing):
             missing = missing or "token"
-        self._clock(http)
+        self._clock(http, missing)
         allowed = None
         if missing or token is None:
             self._skip("WebSocket", missing)
@@ -173,9 +162,9 @@ class _Examination:
             said = replace(said, refusal=refusal, server_words=words)
         return self._add("token", judge_token(said), time.perf_counter() - start)
 
-    def _clock(self, http: HttpFinding | None) -> None:
+    def _clock(self, http: HttpFinding | None, missing: str) -> None:
         if http is None:
-            self._skip("clock", "HTTP")
+            self._skip("clock", missing)
         else:
             self._add("clock", judge_clock(ClockFinding(http.clock_offset, http.clock_error)), None)
 

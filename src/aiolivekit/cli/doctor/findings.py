@@ -1,4 +1,4 @@
-"""What the probes find, as plain data; what it means is in `judgement`."""
+"""What the probes find, as plain data; what it means is in the modules of judgement."""
 
 from __future__ import annotations
 

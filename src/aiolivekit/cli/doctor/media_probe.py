@@ -24,7 +24,6 @@ __all__ = ["join", "pair_in_force", "try_path"]
 
 _ROUND_TRIPS = 20
 _TOPIC = "aiolivekit.doctor"
-_RELAY_PROTOCOLS = {"udp": "udp", "tcp": "tcp", "tls": "tls"}
 
 
 def pair_in_force(stats: Sequence[Mapping[str, Any]]) -> Pair | None:
@@ -38,7 +37,7 @@ def pair_in_force(stats: Sequence[Mapping[str, Any]]) -> Pair | None:
     kind = str(local.get("candidateType") or "host")
     protocol = str(local.get("protocol") or remote.get("protocol") or "udp").lower()
     if kind == "relay":
-        protocol = _RELAY_PROTOCOLS.get(str(local.get("relayProtocol") or protocol), protocol)
+        protocol = str(local.get("relayProtocol") or protocol).lower()
     round_trip = pair.get("currentRoundTripTime")
     return Pair(
         protocol,
@@ -92,6 +91,8 @@ async def join(
     Returns:
         What was found, and the seconds the join took.
     """
+    from ... import Room  # noqa: F401 - loading libwebrtc is no part of the join
+
     start = time.perf_counter()
     async with narrowed(session, address, Narrowing()) as url:
         try:
