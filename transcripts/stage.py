@@ -158,9 +158,10 @@ class Stage:
         await self.recording.quiet()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(SETTLE_TIMEOUT):
-                while await self._behind():  # noqa: ASYNC110 - the server's list has no event
+                # Something may begin while we wait for the silence after it, so look again.
+                while await self._behind():
                     await asyncio.sleep(0.1)
-        await self.recording.quiet()
+                    await self.recording.quiet()
 
     def _negotiating(self) -> bool:
         """Whether an offer has no answer yet."""
