@@ -35,6 +35,9 @@ const ARGUMENTS = [
   '--disable-features=WebRtcHideLocalIpsWithMdns',
 ];
 
+// Nobody reads any more: pytest was killed.
+process.stdout.on('error', () => process.exit(1));
+
 const write = (message) => process.stdout.write(`${JSON.stringify(message)}\n`);
 const describe = (error) => String(error?.message ?? error).split('\n    at ')[0];
 

@@ -97,7 +97,7 @@ def test_who_gives_up_waiting_for_the_start_leaves_no_server(monkeypatch: pytest
 
     monkeypatch.setattr(DevServer, "start", start)
     monkeypatch.setattr(embedded, "_START_LIMIT", 0.01)
-    threading.Timer(0.2, release.set).start()
+    threading.Timer(2.0, release.set).start()
     server = EmbeddedServer()
     with no_leaks_sync(), pytest.raises(TimeoutError):
         server.start()
