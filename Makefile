@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 BROWSER := tests/interop/browser
+# Most tests wait for a server most of the time. Each worker has servers of its own.
+PYTEST_WORKERS := -n auto --maxprocesses 4 --dist worksteal
 
 .PHONY: help demo test browser check format bench soak transcripts lock wheel clean
 
@@ -28,7 +30,7 @@ demo: $(READY)
 	$(BIN)/aiolivekit demo
 
 test: $(READY) browser
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest $(PYTEST_WORKERS) $(PYTEST_ARGS)
 
 # What drives livekit-client in Chromium; without npm the tests with a browser are skipped, and say so.
 browser:

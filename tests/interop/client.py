@@ -14,8 +14,10 @@ Quality = Literal["low", "medium", "high"]
 Scenario = Literal["resume", "restart"]
 Colour = tuple[int, int, int]
 
-FPS = 20
-"""Pictures a second. The real server takes a layer that sends fewer than five packets in half a second for stopped."""
+FPS = 10
+LAYERED_FPS = 20
+"""Pictures a second, without simulcast and with it: the real server takes a layer of which it gets fewer than five
+packets in half a second for stopped."""
 
 
 class JoinRefusedError(Exception):

@@ -9,6 +9,7 @@ from typing import Any
 from .chromium import Chromium, Page, PageError
 from .client import (
     FPS,
+    LAYERED_FPS,
     Client,
     Colour,
     JoinRefusedError,
@@ -93,8 +94,9 @@ class PageClient(Client):
         self, colour: Colour, size: tuple[int, int] = (320, 180), *, simulcast: bool = False
     ) -> str:
         width, height = size
+        fps = LAYERED_FPS if simulcast else FPS
         answer = await self._call(
-            "publishPicture", colour=colour, width=width, height=height, simulcast=simulcast, fps=FPS, name="camera"
+            "publishPicture", colour=colour, width=width, height=height, simulcast=simulcast, fps=fps, name="camera"
         )
         return str(answer)
 

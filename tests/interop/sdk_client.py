@@ -14,6 +14,7 @@ import aiolivekit
 from . import media
 from .client import (
     FPS,
+    LAYERED_FPS,
     Client,
     Colour,
     JoinRefusedError,
@@ -26,8 +27,8 @@ from .client import (
     Tone,
 )
 from .events import DEADLINE
+from .view import View
 
-FRESH_FRAMES = 3
 WINDOW = media.RATE // 3
 """Samples a tone is read from."""
 
@@ -53,7 +54,7 @@ class SdkClient(Client):
         self._refusals = (aiolivekit.RequestError,) if ours else (rtc.participant.PublishTrackError,)
         self._tasks: set[asyncio.Task[None]] = set()
         self._sources: list[Any] = []
-        self._views: dict[int, _View] = {}
+        self._views: dict[int, View] = {}
         self._listen()
 
     # -- events --
@@ -207,6 +208,7 @@ class SdkClient(Client):
         source = rtc.VideoSource(width, height)
         self._sources.append(source)
         camera = media.Camera(colour, width, height)
+        fps = LAYERED_FPS if simulcast else FPS
 
         async def show() -> None:
             position = 0
@@ -214,7 +216,7 @@ class SdkClient(Client):
                 position += 1
                 data = camera.picture(position)
                 source.capture_frame(rtc.VideoFrame(width, height, rtc.VideoBufferType.I420, data))
-                await asyncio.sleep(1 / FPS)
+                await asyncio.sleep(1 / fps)
 
         self._background(show())
         track = rtc.LocalVideoTrack.create_video_track("camera", source)
@@ -286,7 +288,7 @@ class SdkClient(Client):
         if view is None:
             # One stream for a track, for as long as it lives: opening and closing them all the time is not what
             # programs do, and the official SDK does not always survive it.
-            view = self._views[id(track)] = _View(track)
+            view = self._views[id(track)] = View(track)
             self._background(view.watch(self._rtc))
         return await view.next_picture()
 
@@ -367,36 +369,3 @@ def _describe(participant: Any) -> Seen:
         attributes=dict(participant.attributes),
         tracks=list(participant.track_publications),
     )
-
-
-class _View:
-    """What a video track shows."""
-
-    def __init__(self, track: Any) -> None:
-        # Kept, so that its id is nobody else's.
-        self.track = track
-        self._last: Any = None
-        self._count = 0
-        self._changed = asyncio.Event()
-
-    async def watch(self, rtc: Any) -> None:
-        stream = rtc.VideoStream(self.track, format=rtc.VideoBufferType.I420)
-        try:
-            async for event in stream:
-                self._last = event.frame
-                self._count += 1
-                self._changed.set()
-        finally:
-            await stream.aclose()
-
-    async def next_picture(self) -> Picture:
-        """The picture after some that are new."""
-        wanted = self._count + FRESH_FRAMES
-        try:
-            async with asyncio.timeout(DEADLINE):
-                while self._count < wanted:
-                    self._changed.clear()
-                    await self._changed.wait()
-        except TimeoutError:
-            raise AssertionError(f"{FRESH_FRAMES - wanted + self._count} pictures came") from None
-        return media.read_picture(bytes(self._last.data), self._last.width, self._last.height)

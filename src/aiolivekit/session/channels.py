@@ -170,14 +170,15 @@ class SessionChannels:
         for lane in self._lanes.values():
             lane.max_size = limit
 
-    async def flush(self, timeout: float) -> bool:
+    async def flush(self, patience: float, limit: float) -> bool:
         """Let reliable packets reach the server, those that wait included, and close their channel.
 
         The channel is closed as SCTP does it (RFC 8831, section 6.7): the stream is reset behind what was sent, so
         when the reset has come back, everything has arrived.
 
         Args:
-            timeout: Seconds it may take.
+            patience: Seconds without any progress after which it is given up.
+            limit: Seconds it may take altogether.
 
         Returns:
             Whether everything has arrived.
@@ -191,12 +192,14 @@ class SessionChannels:
         lane.drain()
         if not len(lane.outbox):
             lane.channel.close()
-        try:
-            async with asyncio.timeout(timeout):
-                await self._flushed
-        except TimeoutError:
-            return False
-        return True
+        end = _monotonic() + limit
+        left = (len(lane.outbox), lane.channel.buffered_amount)
+        while not self._flushed.done():
+            await asyncio.wait([self._flushed], timeout=min(patience, max(0.0, end - _monotonic())))
+            before, left = left, (len(lane.outbox), lane.channel.buffered_amount)
+            if left >= before or _monotonic() >= end:
+                break
+        return self._flushed.done()
 
     def close(self, error: Exception) -> None:
         """Let go of the channels; packets that wait fail with `error`."""

@@ -42,8 +42,9 @@ _logger = logging.getLogger("aiolivekit.session")
 _DISCONNECT = rtc.LeaveRequest.Action.DISCONNECT
 _RESUME = rtc.LeaveRequest.Action.RESUME
 _FINAL_STATS_TIMEOUT = 0.5
-_FLUSH_TIMEOUT = 1.0
-"""Seconds: leaving waits so long for reliable packets that are on their way."""
+_FLUSH_PATIENCE = 2.0
+_FLUSH_LIMIT = 15.0
+"""Seconds: leaving waits for reliable packets on their way while they make progress, and so long in all."""
 _LEAVE_GRACE = 0.5
 """Seconds: when the server sends us away it closes the data channels too, and they can be faster than its word."""
 
@@ -350,7 +351,7 @@ class RtcSession:
             return
         self._closing = True
         if leave and _had_joined(self._connected) and self._peers.connected:
-            await self._channels.flush(_FLUSH_TIMEOUT)
+            await self._channels.flush(_FLUSH_PATIENCE, _FLUSH_LIMIT)
         error = ClosedError("the session was closed")
         self._closed = error
         self._forget_late_loss()

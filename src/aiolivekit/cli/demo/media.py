@@ -25,7 +25,7 @@ from ... import (
 )
 from ...errors import LiveKitError
 from .picture import FRAME_RATE, FRAMES, HEIGHT, WIDTH, PictureReading, Pixels, draw, read_number, read_picture
-from .tone import RATE, Samples, melody
+from .tone import NOTE_SECONDS, NOTES, RATE, Samples, melody
 
 if TYPE_CHECKING:
     from ...room.room import Room
@@ -39,6 +39,8 @@ _ENCODING = VideoEncoding(max_bitrate=2_000_000, max_framerate=2 * FRAME_RATE)
 
 _SILENCE = 0.01
 _QUIET_SECONDS = 0.3
+_PAUSE_SECONDS = 1.5
+"""The melody is over after so much silence: the longer one as long as some of it has not been heard."""
 
 
 @asynccontextmanager
@@ -96,7 +98,7 @@ async def _play(source: AudioSource) -> None:
 async def _listen(track: RemoteTrack, played: asyncio.Event) -> Samples:
     """Collect sound until it was heard and is silent again after the melody has been sent."""
     parts: list[Samples] = []
-    quiet = 0.0
+    quiet = heard = 0.0
     stream = AudioStream(track, sample_rate=RATE, num_channels=1)
     try:
         async with asyncio.timeout(_DEADLINE):
@@ -105,8 +107,11 @@ async def _listen(track: RemoteTrack, played: asyncio.Event) -> Samples:
                 audible = float(np.abs(part).max(initial=0.0)) > _SILENCE
                 if audible or parts:
                     parts.append(part)
+                heard += event.frame.duration if audible else 0.0
                 quiet = 0.0 if audible or not played.is_set() else quiet + event.frame.duration
-                if parts and quiet >= _QUIET_SECONDS:
+                # A machine that stood still tears a hole into the sound, after which the rest comes.
+                whole = heard >= len(NOTES) * NOTE_SECONDS - _QUIET_SECONDS
+                if parts and quiet >= (_QUIET_SECONDS if whole else _PAUSE_SECONDS):
                     break
     except TimeoutError:
         pass  # what there is will be found wanting

@@ -7,6 +7,7 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from ... import Room, RoomOptions
@@ -17,7 +18,7 @@ from .picture import PictureReading, Pixels, check_pictures
 from .result import Check, DemoResult
 from .servers import Passage, ServerUnderDemo, Tell
 from .text import check_text, exchange_text
-from .tone import Samples, check_tone, read_melody
+from .tone import ToneReading, check_tone, read_melody
 
 __all__ = ["run_demo"]
 
@@ -42,9 +43,12 @@ async def run_demo(server: ServerUnderDemo, output: Path, tell: Tell, *, dual: b
         tell("they write to each other")
         await _text(alice, bob, result)
         tell("alice plays four notes; bob sends a moving picture")
-        async with asyncio.TaskGroup() as group:
-            tone = group.create_task(exchange_tone(alice, bob))
-            picture = group.create_task(exchange_picture(bob, alice))
+        take = await _media(alice, bob)
+        if not take.complete:
+            # What a machine busy with other things does to real time says nothing about us.
+            tell("something was missing; once more")
+            take = await _media(alice, bob)
+            result.numbers["sound and picture"] = "second take, the first was incomplete"
         # The server tells of those who publish at once, of others every few seconds.
         sees = [list(alice.remote_participants) == ["bob"], list(bob.remote_participants) == ["alice"]]
         result.checks.insert(0, check_room(*sees))
@@ -52,7 +56,7 @@ async def run_demo(server: ServerUnderDemo, output: Path, tell: Tell, *, dual: b
         if passages:
             result.checks.insert(1, check_passage(passages))
     tell("checking what arrived")
-    await asyncio.to_thread(_save, tone.result(), *picture.result(), output, result)
+    await asyncio.to_thread(_save, take, output, result)
     result.seconds = time.perf_counter() - start
     return result
 
@@ -83,6 +87,31 @@ def check_passage(passages: Mapping[str, Passage]) -> Check:
     return Check("room", "went through the server", through, words, "RTP packets, in → out")
 
 
+@dataclass(frozen=True, slots=True)
+class _Take:
+    """What arrived of the sound and of the picture."""
+
+    tone: ToneReading
+    readings: list[PictureReading]
+    pixels: Pixels | None
+
+    @property
+    def checks(self) -> list[Check]:
+        return [*check_tone(self.tone), *check_pictures(self.readings)]
+
+    @property
+    def complete(self) -> bool:
+        return all(check.passed for check in self.checks)
+
+
+async def _media(alice: Room, bob: Room) -> _Take:
+    async with asyncio.TaskGroup() as group:
+        tone = group.create_task(exchange_tone(alice, bob))
+        picture = group.create_task(exchange_picture(bob, alice))
+    heard = await asyncio.to_thread(read_melody, tone.result())
+    return _Take(heard, *picture.result())
+
+
 async def _text(alice: Room, bob: Room, result: DemoResult) -> None:
     reading = await exchange_text(alice, bob)
     result.conversation = reading.conversation
@@ -92,23 +121,19 @@ async def _text(alice: Room, bob: Room, result: DemoResult) -> None:
         result.numbers["message there and back"] = f"{reading.round_trip * 1000:.2f} ms (median)"
 
 
-def _save(
-    samples: Samples, readings: list[PictureReading], pixels: Pixels | None, output: Path, result: DemoResult
-) -> None:
-    heard = read_melody(samples)
-    result.checks += check_tone(heard)
-    result.checks += check_pictures(readings)
-    sizes = sorted({(reading.width, reading.height) for reading in readings})
+def _save(take: _Take, output: Path, result: DemoResult) -> None:
+    result.checks += take.checks
+    sizes = sorted({(reading.width, reading.height) for reading in take.readings})
     result.numbers["frame size"] = ", ".join(f"{width}x{height}" for width, height in sizes)
     output.mkdir(parents=True, exist_ok=True)
     # What is shown is what this run has found, or nothing.
     files = {name: output / name for name in ("tone.png", "tone.wav", "picture.png", "frame.png")}
     for path in files.values():
         path.unlink(missing_ok=True)
-    if heard.notes:
-        save_tone_figure(heard, files["tone.png"])
-        save_sound(heard.samples, files["tone.wav"])
-    if pixels is not None:
-        save_picture_figure(readings, pixels, files["picture.png"])
-        save_frame(pixels, files["frame.png"])
+    if take.tone.notes:
+        save_tone_figure(take.tone, files["tone.png"])
+        save_sound(take.tone.samples, files["tone.wav"])
+    if take.pixels is not None:
+        save_picture_figure(take.readings, take.pixels, files["picture.png"])
+        save_frame(take.pixels, files["frame.png"])
     result.files = [path for path in files.values() if path.exists()]
