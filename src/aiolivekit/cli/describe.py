@@ -250,6 +250,8 @@ def _about_room(event: ev.RoomEvent) -> _Told:
             return "moved to another room", {}
         case ev.DataTrackUnpublished(sid):
             return "a data track is published no more", {"track": sid}
+        case ev.DataUndelivered(count, reason):
+            return f"{count} data packets may not have arrived: {reason}", {"count": count}
         case ev.DataTrackPublished():
             return "a data track is published", {}
     return None

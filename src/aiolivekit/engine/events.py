@@ -15,6 +15,7 @@ from ..session.resume import RoomState
 
 __all__ = [
     "Acknowledge",
+    "DataUndelivered",
     "Disconnected",
     "EngineEvent",
     "EngineEvents",
@@ -101,6 +102,14 @@ class Restarted:
 
 
 @dataclass(slots=True)
+class DataUndelivered:
+    """Reliable packets were handed to a session that ended before it was known that the server has them."""
+
+    count: int
+    reason: str
+
+
+@dataclass(slots=True)
 class Disconnected:
     """The visit is over; the last event. `detail` says more than the reason when there is more to say."""
 
@@ -109,7 +118,15 @@ class Disconnected:
 
 
 EngineEvent = (
-    SessionEvent | Resuming | SignalResumed | Resumed | Restarting | SignalRestarted | Restarted | Disconnected
+    SessionEvent
+    | Resuming
+    | SignalResumed
+    | Resumed
+    | Restarting
+    | SignalRestarted
+    | Restarted
+    | DataUndelivered
+    | Disconnected
 )
 
 

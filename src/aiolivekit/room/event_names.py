@@ -43,6 +43,7 @@ EventTypes = Literal[
     "token_refreshed",
     "data_track_published",
     "data_track_unpublished",
+    "data_undelivered",
 ]
 
 ParticipantEventTypes = Literal[

@@ -27,6 +27,7 @@ __all__ = [
     "DataReceived",
     "DataTrackPublished",
     "DataTrackUnpublished",
+    "DataUndelivered",
     "Disconnected",
     "E2eeStateChanged",
     "EventsDropped",
@@ -382,6 +383,15 @@ class DataTrackUnpublished(RoomEvent):
 
     name = "data_track_unpublished"
     sid: str
+
+
+@dataclass(frozen=True, slots=True)
+class DataUndelivered(RoomEvent):
+    """Reliable packets of ours may not have arrived; `reason` says in words why (not in `livekit.rtc`)."""
+
+    name = "data_undelivered"
+    count: int
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)

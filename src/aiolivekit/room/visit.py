@@ -272,6 +272,7 @@ _TABLE: dict[type, Callable[[Visit, Any], None]] = {
     from_engine.SignalRestarted: Visit._signal_restarted,
     from_engine.Resumed: Visit._resumed,
     from_engine.Restarted: Visit._restarted,
+    from_engine.DataUndelivered: lambda v, e: v.announce(events.DataUndelivered(e.count, e.reason)),
     from_engine.Disconnected: lambda v, e: v._disconnected(e.reason),
 }
 """What is done with each kind of event; those that are not here are counted."""

@@ -140,6 +140,7 @@ CASES: list[tuple[ev.RoomEvent, str, dict[str, Any]]] = [
     (ev.Moved(), "moved to another room", {}),
     (ev.RoomUpdated(), "room updated", {}),
     (ev.TokenRefreshed(), "token refreshed", {}),
+    (ev.DataUndelivered(3, "why"), "3 data packets may not have arrived: why", {"count": 3}),
     (ev.DataTrackPublished(None), "a data track is published", {}),
     (ev.DataTrackUnpublished("DT_1"), "a data track is published no more", {"track": "DT_1"}),
 ]
