@@ -12,6 +12,7 @@ __all__ = [
     "ClosedError",
     "ConnectError",
     "ConnectTimeoutError",
+    "DataTimeoutError",
     "EngineError",
     "ForkError",
     "InvalidTokenError",
@@ -20,6 +21,7 @@ __all__ = [
     "MediaError",
     "NegotiationError",
     "NotConnectedError",
+    "OutboxFullError",
     "PacketTooLargeError",
     "PermissionDeniedError",
     "ProtocolError",
@@ -185,6 +187,14 @@ class NegotiationError(EngineError):
 
 class ChannelClosedError(EngineError):
     """The data channel closed before the packet could be handed over."""
+
+
+class OutboxFullError(EngineError):
+    """Too many data packets wait for the connection to come back; this one was not taken."""
+
+
+class DataTimeoutError(EngineError, TimeoutError):
+    """The connection did not come back in time; the data packet was not sent."""
 
 
 class PacketTooLargeError(EngineError, ValueError):

@@ -30,6 +30,7 @@ __all__ = [
     "EngineOptions",
     "FrameMetadata",
     "IceServer",
+    "Outage",
     "ParticipantTrackPermission",
     "ReconnectPolicy",
     "RoomOptions",
@@ -220,6 +221,21 @@ class BackoffPolicy:
         return rng.uniform(0.0, min(self.cap, self.base * 2.0 ** min(attempt - 1, 32)))
 
 
+@dataclass(frozen=True)
+class Outage:
+    """What happens to data packets while there is no connection to send them on.
+
+    Reliable packets wait for it to come back, lossy ones are dropped: by then they would be old news.
+
+    Args:
+        max_packets: How many may wait; `publish_data` raises `OutboxFullError` at the next.
+        deadline: Seconds one may wait; then its `publish_data` raises `DataTimeoutError`.
+    """
+
+    max_packets: int = 20_000
+    deadline: float = 30.0
+
+
 @dataclass
 class EngineOptions:
     """Options of `RtcEngine.connect` (the seed's `EngineOptions`).
@@ -234,6 +250,7 @@ class EngineOptions:
             is reached again. The distance between the two is what is handed over in one go.
         slow_handler: Seconds after which an event handler still running is reported in the log.
         reconnect_policy: When to try to reconnect, and when to give up.
+        outage: What happens to data packets meanwhile.
     """
 
     rtc_config: RtcConfiguration = field(default_factory=RtcConfiguration)
@@ -244,6 +261,7 @@ class EngineOptions:
     buffered_amount_high: int = 4 * 1024 * 1024
     slow_handler: float = 10.0
     reconnect_policy: ReconnectPolicy = field(default_factory=BackoffPolicy)
+    outage: Outage = field(default_factory=Outage)
 
 
 @dataclass
@@ -265,6 +283,7 @@ class RoomOptions:
         http_session: An HTTP session to use; it is not closed by us.
         event_queue_size: How many events `Room.events()` holds before it drops the oldest and says so.
         reconnect_policy: When to try to reconnect, and when to give up (`None`: ten attempts and 45 s).
+        outage: How long, and how many, data packets wait meanwhile (`None`: 30 s, 20,000).
     """
 
     auto_subscribe: bool = True
@@ -281,3 +300,4 @@ class RoomOptions:
     http_session: aiohttp.ClientSession | None = None
     event_queue_size: int = 1024
     reconnect_policy: ReconnectPolicy | None = None
+    outage: Outage | None = None

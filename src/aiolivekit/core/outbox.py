@@ -56,6 +56,16 @@ class Outbox(Generic[T]):
                 return None
         return None
 
+    def first(self) -> T | None:
+        """Return the packet whose turn is next, without taking it out."""
+        while self._waiting and id(self._waiting[0]) in self._withdrawn:
+            self._withdrawn.discard(id(self._waiting.popleft()))
+        return self._waiting[0] if self._waiting else None
+
+    def drop_first(self) -> None:
+        """Take out what `first` returned."""
+        self._waiting.popleft()
+
     def clear(self) -> list[T]:
         """Take everything out (the channel is gone)."""
         rest = [entry for entry in self._waiting if id(entry) not in self._withdrawn]

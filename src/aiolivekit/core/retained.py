@@ -23,7 +23,7 @@ class RetainedPackets:
 
     def __init__(self, reserve: int = 1024 * 1024) -> None:
         self._reserve = reserve
-        self._packets: deque[tuple[int, bytes]] = deque()
+        self._packets: deque[tuple[int, bytes, float]] = deque()
         self._size = 0
 
     def __len__(self) -> int:
@@ -34,16 +34,17 @@ class RetainedPackets:
         """Bytes kept."""
         return self._size
 
-    def keep(self, sequence: int, data: bytes, buffered: int) -> None:
+    def keep(self, sequence: int, data: bytes, buffered: int, now: float) -> None:
         """Keep a packet that was handed over, and forget what must have arrived.
 
         Args:
             sequence: Its number.
             data: As it was sent.
             buffered: Bytes libwebrtc holds, this packet's included.
+            now: When.
         """
         packets = self._packets
-        packets.append((sequence, data))
+        packets.append((sequence, data, now))
         self._size += len(data)
         limit = buffered + self._reserve
         # The newest always stays: it may be larger than the limit.
@@ -55,7 +56,11 @@ class RetainedPackets:
         packets = self._packets
         while packets and packets[0][0] <= last:
             self._size -= len(packets.popleft()[1])
-        return [data for _, data in packets]
+        return [data for _, data, _ in packets]
+
+    def count_since(self, moment: float) -> int:
+        """Return how many of the packets kept were handed over at `moment` or later."""
+        return sum(1 for _, _, handed_over in self._packets if handed_over >= moment)
 
     def clear(self) -> None:
         """Forget everything."""

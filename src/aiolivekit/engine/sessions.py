@@ -16,6 +16,7 @@ from livekit.protocol import models, rtc
 from .._tasks import finish_despite_cancel
 from ..core.reconnect_table import State
 from ..core.reconnection import Cause, Mode, Recovered
+from ..core.reliable import ReceiveState
 from ..enums import DisconnectReason
 from ..errors import ClosedError, ConnectError
 from ..options import EngineOptions
@@ -24,6 +25,7 @@ from ..session.resume import Resume, RoomState
 from ..session.session import RtcSession, SessionContext
 from .events import (
     Acknowledge,
+    DataUndelivered,
     EngineEvents,
     Restarted,
     Restarting,
@@ -66,6 +68,7 @@ class Sessions:
         self._posting: RtcSession | None = None
         self._resume: Resume | None = None
         self._closed = False
+        self._received = ReceiveState()
         self.join = rtc.JoinResponse()
         self.participant = models.ParticipantInfo()
         self.recovery = Recovery(self, options.reconnect_policy)
@@ -115,7 +118,9 @@ class Sessions:
     async def _begin(self, joined: Callable[[int, RtcSession, rtc.JoinResponse], None]) -> RtcSession:
         epoch = self._epoch + 1
         context = SessionContext(
-            emit=lambda event: self._on_event(epoch, event), joined=lambda session, join: joined(epoch, session, join)
+            emit=lambda event: self._on_event(epoch, event),
+            joined=lambda session, join: joined(epoch, session, join),
+            received=self._received,
         )
         session, _ = await RtcSession.connect(self._url, self._token, self._options, context)
         return session
@@ -166,8 +171,11 @@ class Sessions:
 
     async def resume(self, reason: models.ReconnectReason) -> None:
         """See `RecoveryHost`."""
-        self._resume = Resume(reason, self._signal_resumed)
-        await self._resume.run(self.current)
+        self._resume = resume = Resume(reason, self._signal_resumed)
+        try:
+            await resume.run(self.current)
+        finally:
+            self._tell_undelivered(resume.missing, "the server has not got them, and they are not kept any more")
 
     async def _signal_resumed(self, response: rtc.ReconnectResponse) -> RoomState:
         event = SignalResumed(response)
@@ -183,18 +191,24 @@ class Sessions:
         if not old.signal.closed:
             # The server would take two links of one identity for an attack on the first.
             old.signal.abandon()
+        # The join ends the old session on the server, and what it has not read by then is gone.
+        await old.confirm_sent()
         session = await self._begin(self._joined_anew)
-        old.channels.pause()
         session.channels.adopt(old.channels)
         self._session = session
         await finish_despite_cancel(old.aclose(leave=False))
+        self._tell_undelivered(old.undelivered, "they were on their way when the connection was lost")
 
     def _joined_anew(self, epoch: int, session: RtcSession, join: rtc.JoinResponse) -> None:
         # From here on the server hears the old session no more, and neither do we.
         self._epoch, self._posting = epoch, session
-        self.current.channels.pause()
         self.join, self.participant = join, join.participant
         self._events.put(SignalRestarted(join))
+
+    def _tell_undelivered(self, count: int, reason: str) -> None:
+        if count:
+            _logger.warning("%d reliable packets may not have arrived: %s", count, reason)
+            self._events.put(DataUndelivered(count, reason))
 
     def recovered(self, report: Recovered) -> None:
         """See `RecoveryHost`."""
@@ -217,6 +231,7 @@ class Sessions:
         await self.recovery.aclose()
         if self._session is not None:
             await self._session.aclose(reason, leave=leave)
+            self._tell_undelivered(self._session.undelivered, "they were on their way when the connection ended")
 
     def open_session(self) -> RtcSession:
         """Return the session in force.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..options import BackoffPolicy, EngineOptions, RoomOptions, RtcConfiguration, SignalOptions
+from ..options import BackoffPolicy, EngineOptions, Outage, RoomOptions, RtcConfiguration, SignalOptions
 
 __all__ = ["engine_options_of"]
 
@@ -23,4 +23,5 @@ def engine_options_of(options: RoomOptions) -> EngineOptions:
         signal=signal,
         join_retries=options.join_retries,
         reconnect_policy=options.reconnect_policy or BackoffPolicy(),
+        outage=options.outage or Outage(),
     )

@@ -10,19 +10,17 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from google.protobuf.message import DecodeError
 from livekit.protocol import models, rtc
 
-from ..core.outbox import Outbox
 from ..core.reliable import ReceiveState, SendSequence
-from ..core.retained import RetainedPackets
 from ..enums import DataPacketKind
-from ..errors import PacketTooLargeError
+from ..options import Outage
 from ..peer.channel import ChannelState, DataChannel
 from ..peer.connection import PeerConnection
 from .events import SessionEvent
+from .lane import DEFAULT_MAX_MESSAGE_SIZE, Lane
 from .packets import decode_packet
 
 __all__ = [
@@ -41,66 +39,12 @@ DATA_TRACK_LABEL = "_data_track"
 INITIAL_BUFFERED_AMOUNT_LOW_THRESHOLD = 2 * 1024 * 1024
 """Bytes of a channel's buffer at or below which waiting packets go on (the seed's constant of this name)."""
 DATA_TRACK_LOW_THRESHOLD = 8 * 1024
-DEFAULT_MAX_MESSAGE_SIZE = 65_536
-"""Bytes a message may have when the server does not say (RFC 8841, section 6)."""
-
+_CLOSED_TOGETHER = 0.01
+"""Seconds within which all channels of an association that ended have closed; libwebrtc closes them one by one."""
 _RELIABLE = DataPacketKind.KIND_RELIABLE
 _LOSSY = DataPacketKind.KIND_LOSSY
 _parse = models.DataPacket.FromString
 _monotonic = time.monotonic
-
-
-@dataclass(slots=True, eq=False)
-class _Waiting:
-    packet: models.DataPacket
-    handed_over: asyncio.Future[None]
-
-
-class _Lane:
-    """One direction out: a channel of ours, what waits for it, and its numbers."""
-
-    __slots__ = ("channel", "failed", "max_size", "outbox", "retained", "sequence", "usable")
-
-    def __init__(self, channel: DataChannel, high: int, sequence: SendSequence | None) -> None:
-        self.channel = channel
-        self.outbox: Outbox[_Waiting] = Outbox(high)
-        self.sequence = sequence
-        self.retained = RetainedPackets()
-        self.max_size = DEFAULT_MAX_MESSAGE_SIZE
-        self.usable = False
-        self.failed: Exception | None = None
-
-    def hand_over(self, packet: models.DataPacket, buffered: int) -> None:
-        sequence = self.sequence
-        if sequence is not None:
-            packet.sequence = sequence.last + 1
-        data = packet.SerializeToString()
-        if len(data) > self.max_size:
-            # Before the number counts as given: a gap would make the server wait for nothing.
-            raise PacketTooLargeError(len(data), self.max_size)
-        self.channel.send(data)
-        if sequence is not None:
-            self.retained.keep(sequence.next(), data, buffered + len(data))
-
-    def drain(self) -> None:
-        while (entry := self.outbox.next(buffered := self.channel.buffered_amount)) is not None:
-            if entry.handed_over.done():
-                continue
-            try:
-                self.hand_over(entry.packet, buffered)
-            except Exception as error:  # noqa: BLE001 - goes to the caller that waits
-                entry.handed_over.set_exception(error)
-            else:
-                entry.handed_over.set_result(None)
-
-    def fail(self, error: Exception) -> None:
-        self.usable = False
-        self.failed = error
-        for entry in self.outbox.clear():
-            if not entry.handed_over.done():
-                entry.handed_over.set_exception(error)
-                # The waiter may have been cancelled in the same step; then nobody looks at the exception.
-                entry.handed_over.exception()
 
 
 class SessionChannels:
@@ -112,6 +56,7 @@ class SessionChannels:
         on_lost: Told that a channel of ours closed though the session did not close it.
         sequence: The numbers of our reliable packets; they outlive the session.
         received: What was received from whom; it outlives the session.
+        outage: What happens to packets that wait while there is no connection.
     """
 
     def __init__(
@@ -121,19 +66,23 @@ class SessionChannels:
         on_lost: Callable[[str], None],
         sequence: SendSequence,
         received: ReceiveState,
+        outage: Outage | None = None,
     ) -> None:
         self._high = high
+        self._outage = outage or Outage()
         self._emit = emit
         self._on_lost = on_lost
         self._sequence = sequence
         self._received = received
-        self._lanes: dict[DataPacketKind, _Lane] = {}
+        self._lanes: dict[DataPacketKind, Lane] = {}
         self._data_track: DataChannel | None = None
         self._remote: list[DataChannel] = []
         self._closed: Exception | None = None
         self._flushed: asyncio.Future[None] | None = None
+        self._confirmed = False
         self._path_down = False
         self._paused = False
+        self._expiry: asyncio.TimerHandle | None = None
         self.undecodable = 0
         self.unknown = 0
         self.lossy_dropped = 0
@@ -146,8 +95,8 @@ class SessionChannels:
         reliable = publisher.create_channel(RELIABLE_LABEL, ordered=True, max_retransmits=None, low_threshold=low)
         lossy = publisher.create_channel(LOSSY_LABEL, ordered=False, max_retransmits=0, low_threshold=low)
         self._lanes = {
-            DataPacketKind.KIND_RELIABLE: _Lane(reliable, self._high, self._sequence),
-            DataPacketKind.KIND_LOSSY: _Lane(lossy, self._high, None),
+            DataPacketKind.KIND_RELIABLE: Lane(reliable, self._high, self._sequence),
+            DataPacketKind.KIND_LOSSY: Lane(lossy, self._high, None),
         }
         self._data_track = publisher.create_channel(
             DATA_TRACK_LABEL, ordered=False, max_retransmits=0, low_threshold=DATA_TRACK_LOW_THRESHOLD
@@ -186,24 +135,46 @@ class SessionChannels:
         lane = self._lanes.get(_RELIABLE)
         if lane is None or (self._sequence.last == 0 and not len(lane.outbox)):
             return True
-        if not lane.usable:
-            return False
+        if self._flushed is not None or not lane.usable:
+            return self._confirmed
         self._flushed = asyncio.get_running_loop().create_future()
         lane.drain()
         if not len(lane.outbox):
             lane.channel.close()
+        return await self._reset(lane, self._flushed, patience, limit)
+
+    async def confirm(self, patience: float, limit: float) -> bool:
+        """As `flush` for what was handed over; what waits goes on waiting, to be adopted by another session."""
+        self.pause()
+        lane = self._lanes.get(_RELIABLE)
+        if lane is None or self._sequence.last == 0:
+            return True
+        if self._flushed is not None or not lane.channel.is_open:
+            return self._confirmed
+        self._flushed = asyncio.get_running_loop().create_future()
+        lane.channel.close()
+        return await self._reset(lane, self._flushed, patience, limit)
+
+    async def _reset(self, lane: Lane, closed: asyncio.Future[None], patience: float, limit: float) -> bool:
         end = _monotonic() + limit
         left = (len(lane.outbox), lane.channel.buffered_amount)
-        while not self._flushed.done():
-            await asyncio.wait([self._flushed], timeout=min(patience, max(0.0, end - _monotonic())))
+        while not closed.done():
+            await asyncio.wait([closed], timeout=min(patience, max(0.0, end - _monotonic())))
             before, left = left, (len(lane.outbox), lane.channel.buffered_amount)
             if left >= before or _monotonic() >= end:
                 break
-        return self._flushed.done()
+        if closed.done():
+            # When it is the association that ended, the other channels close right behind, and nothing is sure.
+            await asyncio.sleep(_CLOSED_TOGETHER)
+            self._confirmed = self._lanes[_LOSSY].channel.is_open
+        return self._confirmed
 
     def close(self, error: Exception) -> None:
         """Let go of the channels; packets that wait fail with `error`."""
         self._closed = error
+        if self._expiry is not None:
+            self._expiry.cancel()
+            self._expiry = None
         for lane in self._lanes.values():
             lane.fail(error)
             lane.channel.detach()
@@ -219,16 +190,29 @@ class SessionChannels:
         lane = self._lanes.get(_LOSSY)
         if lane is not None and not self._paused:
             lane.usable = up and lane.channel.is_open
+        if not up and self._expiry is None:
+            # What waits already, for room in a buffer that does not empty now, waits with a deadline from here on.
+            self._arm_expiry(_monotonic() + self._outage.deadline)
 
-    def replay(self, last: int) -> int:
-        """Send again what came after number `last`, the last one the server has of us; return how many."""
+    def replay(self, last: int) -> tuple[int, int]:
+        """Send again what came after number `last`, the last one the server has of us.
+
+        Returns:
+            How many were sent again, and how many would have to be but are not kept any more.
+        """
         lane = self._lanes.get(_RELIABLE)
         if lane is None or not lane.channel.is_open:
-            return 0
-        packets = lane.retained.after(last)
-        for data in packets:
-            lane.channel.send(data)
-        return len(packets)
+            return 0, 0
+        return lane.replay(last)
+
+    def unconfirmed(self, moment: float) -> int:
+        """Return how many reliable packets may not have arrived: none if `flush` or `confirm` made sure of it.
+
+        Args:
+            moment: What was handed over before then has arrived for certain (`time.monotonic`).
+        """
+        lane = self._lanes.get(_RELIABLE)
+        return 0 if lane is None or self._confirmed else lane.retained.count_since(moment)
 
     def pause(self) -> None:
         """Hand nothing over any more; packets wait to be adopted by another session."""
@@ -244,6 +228,20 @@ class SessionChannels:
                 lane.outbox.wait(entry)
             if lane.usable:
                 lane.drain()
+            elif (first := lane.outbox.first()) is not None and self._expiry is None:
+                self._arm_expiry(first.since + self._outage.deadline)
+
+    def _arm_expiry(self, moment: float) -> None:
+        loop = asyncio.get_running_loop()
+        self._expiry = loop.call_later(max(0.0, moment - _monotonic()), self._expire)
+
+    def _expire(self) -> None:
+        """Fail packets that have waited too long for a connection; those that wait for room alone go on waiting."""
+        self._expiry = None
+        stuck = [lane for lane in self._lanes.values() if self._path_down or not lane.usable]
+        again = [moment for lane in stuck if (moment := lane.expire(self._outage.deadline)) is not None]
+        if again:
+            self._arm_expiry(min(again))
 
     def describe(self) -> list[rtc.DataChannelInfo]:
         """Return the channels there are (`SyncState.data_channels`)."""
@@ -288,6 +286,8 @@ class SessionChannels:
 
         Raises:
             PacketTooLargeError: If it is larger than the server takes.
+            OutboxFullError: If too many wait for the connection to come back.
+            DataTimeoutError: If it does not come back in time.
             ClosedError: If the session ends first.
         """
         if self._closed is not None:
@@ -295,10 +295,11 @@ class SessionChannels:
         lane = self._lanes[kind]
         if lane.failed is not None:
             raise lane.failed
-        entry = _Waiting(packet, asyncio.get_running_loop().create_future())
-        lane.outbox.wait(entry)
+        entry = lane.wait(packet, self._outage.max_packets)
         if lane.usable:
             lane.drain()
+        elif self._expiry is None:
+            self._arm_expiry(entry.since + self._outage.deadline)
         try:
             await entry.handed_over
         except asyncio.CancelledError:

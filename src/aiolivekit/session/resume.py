@@ -54,6 +54,8 @@ class Resume:
     signalled: Callable[[rtc.ReconnectResponse], Awaitable[RoomState]]
     replayed: int = 0
     """Reliable packets sent again."""
+    missing: int = 0
+    """Reliable packets that the server has not got and that are not kept any more."""
     seen: set[str] | None = None
     """The sids of the participants the server told of since; `None` when it told of none."""
 
@@ -72,7 +74,7 @@ class Resume:
         session._resuming, session._seen = lost, None
         try:
             signal, response = await self._reopen(session)
-            self.replayed = session.channels.replay(response.last_message_seq)
+            self.replayed, self.missing = session.channels.replay(response.last_message_seq)
             state = await self.signalled(response)
             signal.post(rtc.SignalRequest(sync_state=self._sync_state(session, state)))
             signal.start()

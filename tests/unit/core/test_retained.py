@@ -9,7 +9,7 @@ from aiolivekit.core.retained import RetainedPackets
 def test_what_the_server_has_is_forgotten_and_the_rest_comes_in_order() -> None:
     kept = RetainedPackets()
     for number in range(1, 6):
-        kept.keep(number, b"%d" % number, 0)
+        kept.keep(number, b"%d" % number, 0, float(number))
     assert kept.after(3) == [b"4", b"5"]
     assert kept.after(0) == [b"4", b"5"]
     assert (len(kept), kept.size) == (2, 2)
@@ -17,11 +17,20 @@ def test_what_the_server_has_is_forgotten_and_the_rest_comes_in_order() -> None:
     assert kept.size == 0
 
 
+def test_what_was_handed_over_lately_can_be_counted() -> None:
+    kept = RetainedPackets()
+    for number in range(1, 6):
+        kept.keep(number, b"%d" % number, 0, float(number))
+    assert [kept.count_since(moment) for moment in (0.0, 3.0, 3.5, 6.0)] == [5, 3, 2, 0]
+    kept.after(4)
+    assert kept.count_since(0.0) == 1
+
+
 def test_the_newest_stays_however_large() -> None:
     kept = RetainedPackets(reserve=10)
-    kept.keep(1, bytes(100), 0)
+    kept.keep(1, bytes(100), 0, 1.0)
     assert len(kept) == 1
-    kept.keep(2, bytes(100), 0)
+    kept.keep(2, bytes(100), 0, 2.0)
     assert kept.after(0) == [bytes(100)]
     kept.clear()
     assert (len(kept), kept.size) == (0, 0)
@@ -34,7 +43,7 @@ def test_what_is_kept_is_bounded_and_covers_buffer_and_reserve(packets: list[tup
     for number, (size, buffered) in enumerate(packets, 1):
         data = bytes([number % 251]) * size
         sent.append(data)
-        kept.keep(number, data, buffered)
+        kept.keep(number, data, buffered, 0.0)
         rest = kept.after(0)
         assert rest == sent[len(sent) - len(rest) :]
         assert kept.size == sum(map(len, rest))

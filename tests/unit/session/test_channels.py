@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -12,7 +13,8 @@ from livekit.protocol import models, rtc
 
 from aiolivekit.core.reliable import ReceiveState, SendSequence
 from aiolivekit.enums import DataPacketKind
-from aiolivekit.errors import ClosedError, PacketTooLargeError
+from aiolivekit.errors import ClosedError, DataTimeoutError, OutboxFullError, PacketTooLargeError
+from aiolivekit.options import Outage
 from aiolivekit.peer.channel import ChannelState, DataChannel
 from aiolivekit.peer.connection import PeerConnection
 from aiolivekit.session.channels import SessionChannels
@@ -31,13 +33,13 @@ def packet(payload: bytes, **members: Any) -> models.DataPacket:
 class Side(RecordingSink):
     """A peer whose channels go to a `SessionChannels`."""
 
-    def __init__(self, high: int) -> None:
+    def __init__(self, high: int, outage: Outage | None = None) -> None:
         super().__init__()
         self.events: asyncio.Queue[Any] = asyncio.Queue()
         self.lost: list[str] = []
         self.received = ReceiveState()
         self.channels_of_session = SessionChannels(
-            high, self.events.put_nowait, self.lost.append, SendSequence(), self.received
+            high, self.events.put_nowait, self.lost.append, SendSequence(), self.received, outage
         )
         self.open = asyncio.Event()
         self.gone = asyncio.Event()
@@ -67,8 +69,10 @@ class Side(RecordingSink):
 
 
 @asynccontextmanager
-async def sides(*, high: int = 2**21, connect: bool = True) -> AsyncIterator[tuple[Side, Side, PeerConnection]]:
-    a, b = Side(high), Side(high)
+async def sides(
+    *, high: int = 2**21, connect: bool = True, outage: Outage | None = None
+) -> AsyncIterator[tuple[Side, Side, PeerConnection]]:
+    a, b = Side(high, outage), Side(high)
     pa, pb = PeerConnection("a", a), PeerConnection("b", b)
     a.other, b.other = pb, pa
     a.channels_of_session.create(pa)
@@ -231,7 +235,8 @@ async def test_a_replay_sends_what_the_server_has_not_got_and_duplicates_are_dro
         channels = a.channels_of_session
         for number in range(1, 6):
             assert channels.try_publish(packet(b"%d" % number, participant_sid="PA_a"), RELIABLE)
-        assert channels.replay(3) == 2
+        channels._lanes[RELIABLE].retained.after(2)
+        assert channels.replay(3) == (2, 0)
         assert channels.try_publish(packet(b"6", participant_sid="PA_a"), RELIABLE)
         assert await b.payloads(6) == [b"1", b"2", b"3", b"4", b"5", b"6"]
         assert b.received.duplicates == 2
@@ -265,7 +270,7 @@ async def test_flush_waits_for_what_is_on_its_way() -> None:
         for number in range(100):
             assert channels.try_publish(packet(b"%d" % number + bytes(10_000)), RELIABLE)
         assert channels.buffered_amount(RELIABLE) > 0
-        assert await channels.flush(10)
+        assert await channels.flush(5, 10)
         assert a.lost == []
         async with asyncio.timeout(10):
             assert len([await b.events.get() for _ in range(100)]) == 100
@@ -275,12 +280,83 @@ async def test_flush_gives_up_on_a_channel_that_never_opened() -> None:
     async with sides(connect=False) as (a, _b, _):
         task = asyncio.create_task(a.channels_of_session.publish(packet(b"x"), RELIABLE))
         await asyncio.sleep(0)
-        assert not await a.channels_of_session.flush(0.01)
+        assert not await a.channels_of_session.flush(0.01, 1)
         a.channels_of_session.close(ClosedError("over"))
         await asyncio.gather(task, return_exceptions=True)
 
 
 async def test_nothing_to_flush() -> None:
     async with sides() as (a, _b, _):
-        assert await a.channels_of_session.flush(1)
+        assert await a.channels_of_session.flush(1, 1)
         assert a.channels_of_session.usable
+
+
+async def test_a_flush_that_makes_no_progress_ends_and_says_so() -> None:
+    async with sides() as (a, _b, pb):
+        channels = a.channels_of_session
+        assert channels.try_publish(packet(b"x"), RELIABLE)
+        pb.close()
+        assert not await channels.flush(0.2, 10)
+        assert channels.unconfirmed(0.0) == 1
+        assert channels.unconfirmed(time.monotonic()) == 0
+
+
+async def test_what_is_not_kept_any_more_is_counted_at_a_replay() -> None:
+    async with sides() as (a, b, _):
+        channels = a.channels_of_session
+        for number in range(1, 6):
+            assert channels.try_publish(packet(b"%d" % number, participant_sid="PA_a"), RELIABLE)
+        assert await b.payloads(5) == [b"1", b"2", b"3", b"4", b"5"]
+        channels._lanes[RELIABLE].retained.after(3)
+        assert channels.replay(1) == (2, 2)
+
+
+async def test_what_was_handed_over_is_confirmed_and_what_waits_goes_to_the_next_session() -> None:
+    async with sides() as (a, b, _), sides() as (a2, b2, _):
+        old, new = a.channels_of_session, a2.channels_of_session
+        for number in range(50):
+            assert old.try_publish(packet(b"%d" % number + bytes(10_000)), RELIABLE)
+        confirming = asyncio.create_task(old.confirm(5, 10))
+        await asyncio.sleep(0)
+        late = packet(b"late")
+        assert not old.try_publish(late, RELIABLE)
+        waiting = asyncio.create_task(old.publish(late, RELIABLE))
+        assert await confirming
+        assert old.unconfirmed(0.0) == 0
+        assert len(await b.payloads(50)) == 50
+        assert a.lost == []
+        new.adopt(old)
+        assert await b2.payloads(1) == [b"late"]
+        await waiting
+
+
+async def test_packets_that_wait_for_a_connection_have_a_deadline_and_a_limit() -> None:
+    outage = Outage(max_packets=3, deadline=0.2)
+    async with sides(connect=False, outage=outage) as (a, _b, _):
+        channels = a.channels_of_session
+        tasks = [asyncio.create_task(channels.publish(packet(b"%d" % n), RELIABLE)) for n in range(4)]
+        results = await asyncio.gather(*tasks, return_exceptions=True)
+        assert [type(each) for each in results] == [DataTimeoutError] * 3 + [OutboxFullError]
+        # A session that follows keeps the deadline.
+        task = asyncio.create_task(channels.publish(packet(b"x"), RELIABLE))
+        await asyncio.sleep(0)
+        async with sides(connect=False, outage=outage) as (a2, _b2, _):
+            a2.channels_of_session.adopt(channels)
+            with pytest.raises(DataTimeoutError):
+                await task
+
+
+async def test_packets_on_a_dead_path_expire_and_those_on_a_slow_one_do_not() -> None:
+    async with sides(high=0, outage=Outage(deadline=0.2)) as (a, _b, pb):
+        channels = a.channels_of_session
+        pb.close()
+        assert channels.try_publish(packet(bytes(60_000)), RELIABLE)
+        for _ in range(50):
+            if not channels.try_publish(packet(bytes(60_000)), RELIABLE):
+                break
+        task = asyncio.create_task(channels.publish(packet(b"x"), RELIABLE))
+        done, _ = await asyncio.wait([task], timeout=0.5)
+        assert not done
+        channels.set_path(up=False)
+        with pytest.raises(DataTimeoutError):
+            await task
