@@ -50,6 +50,26 @@ def _audio(measure: str, what: str) -> list[Figure]:
     ]
 
 
+_FAULTS = {
+    "cut": "signalling cut",
+    "cut3": "signalling cut three times",
+    "refused": "signalling refused for 2.5 s",
+    "full": "full reconnect",
+    "node": "node failure",
+    "killed": "server killed and restarted",
+}
+
+
+def _recovery(measure: str, mode: str) -> list[Figure]:
+    rows = []
+    for fault, title in _FAULTS.items():
+        rows += [
+            Figure(measure, f"{fault}_silence_ms", f"{title}, {mode}: longest silence at 100 messages/s", "ms", 0),
+            Figure(measure, f"{fault}_missing", f"{title}, {mode}: messages missing", "", 0),
+        ]
+    return rows
+
+
 FIGURES: tuple[Figure, ...] = (
     Figure("connect", "usable_ms", "connect, until the first message has arrived", "ms"),
     Figure("connect", "returned_ms", "connect, until the call returns", "ms"),
@@ -71,6 +91,8 @@ FIGURES: tuple[Figure, ...] = (
     Figure("video", "latency_ms", "720p30 VP8: written to received", "ms"),
     Figure("video", "frames_percent", "720p30 VP8: frames received", "%"),
     Figure("video", "height", "720p30 VP8: height received", "px", 0),
+    *_recovery("recovery", "one peer connection"),
+    *_recovery("recovery_dual", "two peer connections"),
     Figure("server", "forwards_per_core_1", "RTP forwarded a second and core, one to one", "/s", 0),
     Figure("server", "lost_percent_1", "RTP lost, one to one", "%", 2),
     Figure("server", "forwards_per_core_5", "RTP forwarded a second and core, one to five", "/s", 0),

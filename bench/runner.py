@@ -14,6 +14,7 @@ from typing import Any
 
 from aiolivekit.testing import RealServer
 
+from .measures.recovery import FAULTS
 from .servers import SERVERS, measure_server
 from .settings import Settings
 from .worker import MARK
@@ -106,7 +107,7 @@ async def run(
     say: Callable[[str], None],
 ) -> tuple[Samples, list[str]]:
     """Return the samples of all rounds, and what failed; a failed measurement leaves its sample out."""
-    columns = {measure: SERVERS if measure == "server" else contenders for measure in measures}
+    columns = {measure: _columns(measure, contenders) for measure in measures}
     samples: Samples = {measure: {column: [] for column in columns[measure]} for measure in measures}
     failures: list[str] = []
     for number in range(settings.rounds):
@@ -166,8 +167,21 @@ async def _measure(measure: str, contender: str, settings: Settings, server: Rea
             }
         case "server":
             return await measure_server(contender, settings, server, room, _alone)
+        case "recovery" | "recovery_dual":
+            figures: dict[str, float] = {}
+            for fault in FAULTS:
+                figures |= await _alone(job("recovery", [], fault=fault, single=measure == "recovery"))
+            return figures
         case unknown:
             raise ValueError(f"no such measurement: {unknown}")
+
+
+def _columns(measure: str, contenders: Sequence[str]) -> Sequence[str]:
+    """Return who takes part in a measurement."""
+    if measure == "server":
+        return SERVERS
+    # Bare wrtc does not reconnect.
+    return [name for name in contenders if name != "bare"] if measure.startswith("recovery") else contenders
 
 
 async def _alone(job: dict[str, Any]) -> dict[str, float]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 __all__ = ["MEASURES", "PAYLOADS", "Settings"]
 
-MEASURES = ("connect", "data", "memory", "audio1", "audio8", "video", "server")
+MEASURES = ("connect", "data", "memory", "audio1", "audio8", "video", "server", "recovery", "recovery_dual")
 PAYLOADS = (100, 1_200, 15_000)
 
 

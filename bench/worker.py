@@ -34,7 +34,7 @@ async def _run() -> dict[str, Any]:
     contender, url, tokens = job["contender"], job["url"], job["tokens"]
 
     def new() -> Participant:
-        return new_participant(contender)
+        return new_participant(contender, single=job.get("single", True))
 
     async def gate(word: str) -> None:
         if word in ("connected", "ready"):
@@ -77,6 +77,10 @@ async def _run() -> dict[str, Any]:
             from .measures import media
 
             return await media.receive_video(new(), url, tokens[0], gate)
+        case "recovery":
+            from .measures import recovery
+
+            return await recovery.measure(new, job["fault"])
         case unknown:
             raise ValueError(f"no such measurement: {unknown}")
 

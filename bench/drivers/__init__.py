@@ -16,12 +16,18 @@ CONTENDERS = {
 """Contenders, in the order they take turns, with the distribution whose version counts."""
 
 
-def new_participant(contender: str) -> Participant:
-    """Return an unconnected participant; nothing of the other contenders is imported."""
+def new_participant(contender: str, *, single: bool = True) -> Participant:
+    """Return an unconnected participant; nothing of the other contenders is imported.
+
+    Args:
+        contender: One of `CONTENDERS`.
+        single: Whether it uses one peer connection; bare wrtc always does.
+    """
     if contender == "bare":
         from .bare import BareParticipant
 
         return BareParticipant()
     from .sdk import SdkParticipant
 
-    return SdkParticipant(importlib.import_module({"ours": "aiolivekit", "official": "livekit.rtc"}[contender]))
+    module = importlib.import_module({"ours": "aiolivekit", "official": "livekit.rtc"}[contender])
+    return SdkParticipant(module, single=single)

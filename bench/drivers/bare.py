@@ -164,6 +164,9 @@ class BareParticipant:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
+    async def simulate(self, scenario: str) -> None:
+        raise NotImplementedError("bare wrtc does not reconnect")
+
     async def close(self) -> None:
         tasks = list(self._tasks)
         for task in tasks:

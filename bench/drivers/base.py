@@ -46,7 +46,7 @@ class VideoOut(Protocol):
 
 
 class Participant(Protocol):
-    """A participant in a room. All contenders use one peer connection, and the same encodings."""
+    """A participant in a room. All contenders use the same encodings, and one peer connection unless told otherwise."""
 
     on_data: Callable[[bytes], None]
     on_audio: Callable[[AudioFrames], None]
@@ -63,6 +63,9 @@ class Participant(Protocol):
 
     async def publish_video(self, name: str) -> VideoOut:
         """Publish a VP8 track of one layer."""
+
+    async def simulate(self, scenario: str) -> None:
+        """Have the server provoke a fault: `node_failure` or `full_reconnect`."""
 
     async def close(self) -> None:
         """Leave."""

@@ -24,10 +24,16 @@ def _ignore(_: Any) -> None:
 
 
 class SdkParticipant:
-    """A `Room` of the module."""
+    """A `Room` of the module.
 
-    def __init__(self, module: Any) -> None:
+    Args:
+        module: `aiolivekit` or `livekit.rtc`.
+        single: Whether to use one peer connection.
+    """
+
+    def __init__(self, module: Any, *, single: bool = True) -> None:
         self._rtc = module
+        self._single = single
         self._room = module.Room()
         self.on_data: Callable[[bytes], None] = _ignore
         self.on_audio: Callable[[AudioFrames], None] = _ignore
@@ -40,7 +46,7 @@ class SdkParticipant:
         on_data = self.on_data
         self._room.on("data_received", lambda packet: on_data(packet.data))
         self._room.on("track_subscribed", self._on_track)
-        await self._room.connect(url, token, self._rtc.RoomOptions(single_peer_connection=True))
+        await self._room.connect(url, token, self._rtc.RoomOptions(single_peer_connection=self._single))
 
     async def send(self, payload: bytes) -> None:
         await self._room.local_participant.publish_data(payload, reliable=True)
@@ -67,6 +73,9 @@ class SdkParticipant:
         await self._room.local_participant.publish_track(track, options)
         self._sources.append((source, track))
         return _Video(rtc, source)
+
+    async def simulate(self, scenario: str) -> None:
+        await self._room.simulate_scenario(getattr(self._rtc.SimulateScenarioKind, f"SIMULATE_{scenario.upper()}"))
 
     async def close(self) -> None:
         for stream in self._streams:

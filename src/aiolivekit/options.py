@@ -181,7 +181,7 @@ class ReconnectPolicy(Protocol):
         """Return the seconds to wait before an attempt, or `None` to give up.
 
         Args:
-            attempt: Which attempt of the episode this would be, from 1.
+            attempt: Which attempt of the episode this would be, from 1; episodes close upon one another count as well.
             elapsed: Seconds since the episode began.
             rng: Where chance comes from.
         """
@@ -198,17 +198,20 @@ class BackoffPolicy:
     Args:
         attempts: Made at least, however long they take.
         duration: Seconds to go on trying at least.
-        base: Seconds that bound the first delay.
+        first: Seconds that bound the delay before the first attempt; short, since nothing has failed yet, but not
+            nothing, since a server that dies loses all its clients at once.
+        base: Seconds that bound the delay before the second.
         cap: Seconds that bound every delay.
     """
 
     attempts: int = 10
     duration: float = 45.0
+    first: float = 0.05
     base: float = 0.3
     cap: float = 7.0
 
     def __post_init__(self) -> None:
-        if self.attempts < 1 or self.duration < 0 or self.base < 0 or self.cap <= 0:
+        if self.attempts < 1 or min(self.duration, self.first, self.base) < 0 or self.cap <= 0:
             raise ValueError("a policy makes at least one attempt, and its times are not negative (the cap: positive)")
 
     def delay(self, attempt: int, elapsed: float, rng: Random) -> float | None:
@@ -218,7 +221,8 @@ class BackoffPolicy:
                 return None
             return rng.uniform(self.cap / 2, self.cap)
         # Past 2**32 the cap rules anyway, and floats stay finite.
-        return rng.uniform(0.0, min(self.cap, self.base * 2.0 ** min(attempt - 1, 32)))
+        bound = self.first if attempt == 1 else self.base * 2.0 ** min(attempt - 2, 32)
+        return rng.uniform(0.0, min(self.cap, bound))
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,12 @@ from bench.raw.embedded import EmbeddedServer
 from bench.usage import process_cpu_seconds
 
 from .participants import Job, Participants
+from .witness import witness
 
 __all__ = ["run"]
+
+_AFTER_A_STALL = 1.0
+"""Seconds after a stall of the machine in which its gap may be heard: jitter buffers play late."""
 
 PEOPLE = 5
 SECONDS = 120.0
@@ -28,24 +32,29 @@ async def run(*, quick: bool) -> dict[str, Any]:
             job = Job(sdk, server.url, tokens, PEOPLE, seconds=seconds)
             async with Participants.start(job) as participants:
                 server.look()
-                cpu = process_cpu_seconds(server.pid)
-                result = await participants.measure(seconds)
-                cpu = process_cpu_seconds(server.pid) - cpu
+                async with witness() as stalls:
+                    cpu = process_cpu_seconds(server.pid)
+                    result = await participants.measure(seconds)
+                    cpu = process_cpu_seconds(server.pid) - cpu
                 after = server.look()
         shares = []
         for number, seen in enumerate(result["seen"]):
             shown = [count for other, count in enumerate(result["shown"]) if other != number]
             shares += [each / count for each, count in zip(seen, shown, strict=True)]
+        unexplained = [each for each in result["quiet_frames"] if not stalls.explain(each, _AFTER_A_STALL)]
         well = (
             len(result["audio_frames"]) == PEOPLE * (PEOPLE - 1) == len(shares)
-            and not result["quiet_frames"]
+            and not unexplained
             and min(shares) >= (LEAST_FRAMES if not quick else 0.5)  # seconds alone say little
         )
         found["ok"] = found["ok"] and well
         found[sdk] = {
             "seconds": round(result["seconds"], 1),
             "audio_tracks_received": len(result["audio_frames"]),
-            "quiet_audio_frames": result["quiet_frames"],
+            "quiet_audio_frames": len(result["quiet_frames"]),
+            "quiet_audio_frames_while_the_machine_ran": len(unexplained),
+            "the_machine_stood_still": len(stalls.found),
+            "the_machine_stood_still_ms_most": round(stalls.longest * 1e3),
             "longest_gap_ms": result["longest_gap_ms"],
             "audio_frames_per_second_least": round(min(result["audio_frames"]) / result["seconds"], 2),
             "video_tracks_received": len(shares),

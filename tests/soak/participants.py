@@ -124,22 +124,25 @@ class _Heard:
 
     frames: int = 0
     loudness: list[float] = field(default_factory=list)
+    times: list[float] = field(default_factory=list)
+    """When each frame was taken (`time.monotonic`)."""
 
     def take(self, samples: Any) -> None:
         values = np.frombuffer(samples, np.int16).astype(np.float32).reshape(-1, _FRAME)
         self.frames += len(values)
         self.loudness.extend(np.sqrt(np.mean(values * values, axis=1)).tolist())
+        self.times.extend([time.monotonic()] * len(values))
 
-    def gaps(self) -> tuple[int, int]:
-        """Return how many frames were quiet, and how many of them in a row at most."""
+    def gaps(self) -> tuple[list[float], int]:
+        """Return when quiet frames were taken, and how many of them came in a row at most."""
         if not self.loudness:
-            return 0, 0
+            return [], 0
         quiet = np.asarray(self.loudness) < _QUIET * float(np.median(self.loudness))
         longest = run = 0
         for each in quiet:
             run = run + 1 if each else 0
             longest = max(longest, run)
-        return int(quiet.sum()), longest
+        return [self.times[index] for index in np.flatnonzero(quiet)], longest
 
 
 class _Participant:
@@ -263,7 +266,7 @@ async def _run(job: Job, reader: asyncio.StreamReader) -> dict[str, Any]:
         person.shown, person.measuring = 0, True
         person.seen = dict.fromkeys(person.seen, 0)
         for heard in person.heard.values():
-            heard.frames, heard.loudness = 0, []
+            heard.frames, heard.loudness, heard.times = 0, [], []
     lateness = Lateness()
     watching = asyncio.create_task(lateness.watch())
     cpu, began = cpu_seconds(), time.perf_counter()
@@ -280,7 +283,7 @@ async def _run(job: Job, reader: asyncio.StreamReader) -> dict[str, Any]:
         "shown": shown,
         "seen": seen,
         "audio_frames": [h.frames for h in heard],
-        "quiet_frames": sum(count for count, _ in gaps),
+        "quiet_frames": sorted(moment for moments, _ in gaps for moment in moments),
         "longest_gap_ms": max((longest for _, longest in gaps), default=0) * 10,
         "cpu_percent": cpu / took * 100,
         "late": lateness.figures(),

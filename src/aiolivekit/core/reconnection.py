@@ -37,6 +37,11 @@ _HURRIED_ATTEMPTS = 3
 """Attempts of an episode that the server may have made at once; after them it is asked no faster than others."""
 
 
+_FLAPPING = 10.0
+"""Seconds: a loss so soon after a recovery goes on with the delays where the last episode left them, or a server that
+takes us back only to lose us again would be asked without end and without pause."""
+
+
 class Mode(Enum):
     """How an attempt goes about it."""
 
@@ -148,6 +153,8 @@ class Reconnection:
     _began: float = 0.0
     _cause: Cause | None = None
     _hurried: int = 0
+    _recovered: float | None = None
+    _flaps: int = 0
 
     @property
     def mode(self) -> Mode | None:
@@ -177,7 +184,11 @@ class Reconnection:
             self.revoked = True
             return self._take(Input.REVOKED, now, cause)
         if self.state is State.CONNECTED:
-            self._began, self._cause, self.attempts, self._hurried = now, cause, 0, 0
+            self._began, self._cause, self.attempts = now, cause, 0
+            if self._recovered is not None and now - self._recovered < _FLAPPING:
+                self._flaps += 1
+            else:
+                self._flaps = self._hurried = 0
             self.media_alive = True
             if self._delay(now) is None:
                 return self._take(Input.EXHAUSTED, now, cause)
@@ -240,7 +251,7 @@ class Reconnection:
         return self._take(Input.DUE, now, self._cause)
 
     def _delay(self, now: float) -> float | None:
-        delay = self.policy.delay(self.attempts + 1, now - self._began, self.rng)
+        delay = self.policy.delay(self.attempts + self._flaps + 1, now - self._began, self.rng)
         return None if delay is None else max(0.0, delay)
 
     def _take(self, happening: Input, now: float, cause: Cause | None, *, over: bool = False) -> list[Effect]:
@@ -267,6 +278,7 @@ class Reconnection:
                     if not over:
                         effects.append(CancelAttempt(self.attempts))
                 case Do.RECOVERED:
+                    self._recovered = now
                     effects.append(Recovered(_known(before), _known(self._cause), self.attempts, now - self._began))
                 case Do.END:
                     effects.append(End(cause))

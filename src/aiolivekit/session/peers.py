@@ -6,10 +6,11 @@ offers, and the subscriber what the server sends, by its offers.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from contextlib import suppress
+from typing import Literal
 
 from livekit.protocol import models, rtc
 
@@ -26,8 +27,9 @@ from .channels import SessionChannels
 from .events import SessionClosed, SessionEvent
 from .incoming import IncomingTracks
 from .negotiator import Negotiator
+from .stats import SessionStats, sign_of_life
 
-__all__ = ["SessionPeers", "SessionStats"]
+__all__ = ["SessionPeers"]
 
 _logger = logging.getLogger("aiolivekit.session")
 
@@ -37,12 +39,8 @@ _RESUME = rtc.LeaveRequest.Action.RESUME
 _RESTART = rtc.LeaveRequest.Action.RECONNECT
 
 
-@dataclass(slots=True)
-class SessionStats:
-    """W3C stats of both peer connections; with a single one `subscriber` is empty."""
-
-    publisher: list[dict[str, Any]] = field(default_factory=list)
-    subscriber: list[dict[str, Any]] = field(default_factory=list)
+_LOOK = 0.03
+"""Seconds between two looks at stats."""
 
 
 class SessionPeers:
@@ -155,10 +153,26 @@ class SessionPeers:
         if self._negotiator is not None:
             self._negotiator.suspend()
 
-    def resume(self, response: rtc.ReconnectResponse) -> int | None:
-        """Go on over a new signalling link, with an ICE restart of what we offer; return the ticket to wait for.
+    async def publisher_alive(self, timeout: float) -> bool:
+        """Return whether the server is heard on the publisher, now and not just lately."""
+        publisher = self._publisher
+        if publisher is None or publisher.state != "connected":
+            return False
+        before = sign_of_life(await publisher.get_stats())
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout):
+                while publisher.state == "connected":
+                    await asyncio.sleep(_LOOK)
+                    if sign_of_life(await publisher.get_stats()) > before:
+                        return True
+        return False
 
-        The subscriber's ICE restart is the server's to offer.
+    def resume(self, response: rtc.ReconnectResponse, *, ice_restart: bool) -> int | None:
+        """Go on over a new signalling link; return the ticket to wait for.
+
+        Args:
+            response: What the server says now about ICE.
+            ice_restart: Whether what we offer gets an ICE restart; the subscriber's is the server's to offer.
         """
         servers = self._ice_servers(response.ice_servers)
         for peer in (self._publisher, self._subscriber):
@@ -166,7 +180,7 @@ class SessionPeers:
                 peer.configure(servers, relay_only=self._relay_only(response.client_configuration))
         if self._negotiator is None or self._publisher is None:
             return None
-        ticket = self._negotiator.resume(ice_restart=self._publisher.state != "new")
+        ticket = self._negotiator.resume(ice_restart=ice_restart and self._publisher.state != "new")
         return ticket or None
 
     def _relay_only(self, server: models.ClientConfiguration) -> bool:

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Resume", "RoomState"]
 
+_SETTLE = 1.0
+"""Seconds in which the media path has to show that it works; libwebrtc checks it every half second."""
+
 
 @dataclass(slots=True)
 class RoomState:
@@ -122,7 +125,10 @@ class Resume:
         limit = session._options.peer_timeout
         try:
             async with asyncio.timeout(limit):
-                ticket = session.peers.resume(response)
+                # An ICE restart makes libwebrtc and the server forget a path before they have another: for a quarter
+                # of a second nothing arrives. So a path that is seen to work is left alone.
+                alive = await session.peers.publisher_alive(_SETTLE)
+                ticket = session.peers.resume(response, ice_restart=not alive)
                 if ticket is not None:
                     await session.peers.negotiated(ticket)
                 await session.media_connected()

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from livekit.protocol import models, rtc
 
@@ -33,9 +31,10 @@ from ..peer.tracks import LocalSender, OutgoingTrack
 from ..signalling.client import SignalClient, SignalClosed
 from .channels import SessionChannels
 from .events import SessionClosed, SessionEvent
-from .peers import SessionPeers, SessionStats
+from .peers import SessionPeers
 from .requests import PendingRequests
 from .signals import SignalDispatcher
+from .stats import SessionStats, surely_arrived_before
 
 __all__ = ["RtcSession", "SessionContext", "SessionStats"]
 
@@ -50,9 +49,6 @@ _FLUSH_LIMIT = 15.0
 _CONFIRM_PATIENCE = 0.1
 _CONFIRM_LIMIT = 2.0
 """Seconds: a restart waits for the server to have what the old session sent, while there is progress and in all."""
-_MAX_SILENCE = 30.0
-_ACKNOWLEDGED_WITHIN = 0.5
-"""Seconds: what is known of the silence of a path nothing is known of, and how long an acknowledgement takes."""
 _LEAVE_GRACE = 0.5
 """Seconds: when the server sends us away it closes the data channels too, and they can be faster than its word."""
 
@@ -377,7 +373,7 @@ class RtcSession:
         self._peers.stop_negotiating(NegotiationError("the session was closed"))
         try:
             self._final_stats = await self._collect_final_stats() if joined else SessionStats()
-            self.undelivered = self._channels.unconfirmed(self._last_sure(self._final_stats))
+            self.undelivered = self._channels.unconfirmed(surely_arrived_before(self._final_stats))
             await self._scope.aclose()
             if self._signal is not None:
                 request = (
@@ -386,15 +382,6 @@ class RtcSession:
                 await self._signal.aclose(leave=request)
         finally:
             self._peers.close()
-
-    def _last_sure(self, stats: SessionStats) -> float:
-        """Return when (`time.monotonic`) a packet must have been handed over to have arrived for sure.
-
-        The server acknowledges what it gets at once. So what had been handed over a while before we last heard
-        from it, it has.
-        """
-        silence = max((_silence(each) for each in (stats.publisher, stats.subscriber) if each), default=None)
-        return time.monotonic() - (_MAX_SILENCE if silence is None else silence) - _ACKNOWLEDGED_WITHIN
 
     async def confirm_sent(self) -> bool:
         """Make sure that reliable packets handed over have arrived, if that can be done at once; take no more."""
@@ -411,13 +398,6 @@ class RtcSession:
         except Exception as error:  # noqa: BLE001 - the end goes on without them
             _logger.debug("no final stats: %s", error)
             return SessionStats()
-
-
-def _silence(stats: Sequence[dict[str, Any]]) -> float:
-    """Return for how many seconds nothing has come from the server, by the stats of a peer connection."""
-    pairs = [each for each in stats if each.get("type") == "candidate-pair" and "lastPacketReceivedTimestamp" in each]
-    ages = [(pair["timestamp"] - pair["lastPacketReceivedTimestamp"]) / 1000 for pair in pairs]
-    return max(0.0, min(ages, default=_MAX_SILENCE))
 
 
 def _had_joined(connected: asyncio.Future[None] | None) -> bool:

@@ -198,7 +198,7 @@ def test_backoff_doubles_its_bound_up_to_the_cap() -> None:
             return b
 
     bounds = [BackoffPolicy().delay(attempt, 0.0, Most()) for attempt in range(1, 11)]
-    assert bounds == [0.3, 0.6, 1.2, 2.4, 4.8, 7.0, 7.0, 7.0, 7.0, 7.0]
+    assert bounds == [0.05, 0.3, 0.6, 1.2, 2.4, 4.8, 7.0, 7.0, 7.0, 7.0]
 
 
 def test_backoff_gives_up_after_both_attempts_and_time() -> None:
@@ -215,6 +215,36 @@ def test_backoff_gives_up_after_both_attempts_and_time() -> None:
 def test_a_policy_that_makes_no_sense_is_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="policy"):
         BackoffPolicy(**wrong)  # type: ignore[arg-type]
+
+
+def test_losses_close_upon_recoveries_are_met_with_longer_and_longer_delays() -> None:
+    class Most(Random):
+        def uniform(self, a: float, b: float) -> float:
+            return b
+
+    machine, now = Reconnection(BackoffPolicy(), Most()), 100.0
+    waited = []
+    for pause in (1.0, 1.0, 1.0, 9.0, 60.0, 1.0):
+        machine.lost(SIGNAL, Wish.RESUME, now)
+        assert machine.deadline is not None
+        waited.append(round(machine.deadline - now, 3))
+        now = machine.deadline
+        machine.poll(now)
+        machine.succeeded(now)
+        now += pause
+    assert waited == [0.05, 0.3, 0.6, 1.2, 2.4, 0.05]
+
+
+def test_a_server_that_flaps_is_not_hurried_back_to_for_ever() -> None:
+    machine, now = Reconnection(BackoffPolicy(), Random(1)), 100.0
+    at_once = 0
+    for _ in range(10):
+        effects = machine.lost(SIGNAL, Wish.RESTART, now, hurry=True)
+        at_once += any(isinstance(effect, Attempt) for effect in effects)
+        now = machine.deadline or now
+        machine.poll(now)
+        machine.succeeded(now)
+    assert at_once == 3
 
 
 # -- any order --
