@@ -23,6 +23,7 @@ RUNS = {
     "loss": "5% loss each way",
     "five": "Five participants",
     "first_join": "From start to first join",
+    "faults": "Random faults",
 }
 
 
