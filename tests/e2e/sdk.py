@@ -22,6 +22,7 @@ class Recorder:
     EVENTS = (
         "participant_connected",
         "participant_disconnected",
+        "data_undelivered",
         "local_track_published",
         "local_track_unpublished",
         "local_track_subscribed",
