@@ -183,7 +183,9 @@ class RtcEngine:
         return self.session().channels.threshold(kind)
 
     def set_buffered_amount_low_threshold(self, kind: DataPacketKind, threshold: int) -> None:
-        """Set the bytes at or below which waiting packets go on (2 MiB at first); an event tells of the change.
+        """Set the bytes at or below which waiting packets go on; an event tells of the change.
+
+        At first it is 2 MiB, and 64 KiB for lossy packets.
 
         Raises:
             ValueError: If `threshold` is negative.

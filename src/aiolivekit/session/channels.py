@@ -38,6 +38,11 @@ LOSSY_LABEL = "_lossy"
 DATA_TRACK_LABEL = "_data_track"
 INITIAL_BUFFERED_AMOUNT_LOW_THRESHOLD = 2 * 1024 * 1024
 """Bytes of a channel's buffer at or below which waiting packets go on (the seed's constant of this name)."""
+LOSSY_LOW_THRESHOLD = 64 * 1024
+LOSSY_HIGH = 128 * 1024
+LOSSY_PATIENCE = 0.5
+"""What libwebrtc holds of a dead path it would deliver when the path is back, seconds late. So it is given little of
+what is lossy, and what finds no room within half a second is dropped."""
 DATA_TRACK_LOW_THRESHOLD = 8 * 1024
 _CLOSED_TOGETHER = 0.01
 """Seconds within which all channels of an association that ended have closed; libwebrtc closes them one by one."""
@@ -83,6 +88,7 @@ class SessionChannels:
         self._path_down = False
         self._paused = False
         self._expiry: asyncio.TimerHandle | None = None
+        self._stale: asyncio.TimerHandle | None = None
         self.undecodable = 0
         self.unknown = 0
         self.lossy_dropped = 0
@@ -91,12 +97,15 @@ class SessionChannels:
 
     def create(self, publisher: PeerConnection) -> None:
         """Make our three channels on the publisher."""
-        low = INITIAL_BUFFERED_AMOUNT_LOW_THRESHOLD
-        reliable = publisher.create_channel(RELIABLE_LABEL, ordered=True, max_retransmits=None, low_threshold=low)
-        lossy = publisher.create_channel(LOSSY_LABEL, ordered=False, max_retransmits=0, low_threshold=low)
+        reliable = publisher.create_channel(
+            RELIABLE_LABEL, ordered=True, max_retransmits=None, low_threshold=INITIAL_BUFFERED_AMOUNT_LOW_THRESHOLD
+        )
+        lossy = publisher.create_channel(
+            LOSSY_LABEL, ordered=False, max_retransmits=0, low_threshold=LOSSY_LOW_THRESHOLD
+        )
         self._lanes = {
             DataPacketKind.KIND_RELIABLE: Lane(reliable, self._high, self._sequence),
-            DataPacketKind.KIND_LOSSY: Lane(lossy, self._high, None),
+            DataPacketKind.KIND_LOSSY: Lane(lossy, LOSSY_HIGH, None),
         }
         self._data_track = publisher.create_channel(
             DATA_TRACK_LABEL, ordered=False, max_retransmits=0, low_threshold=DATA_TRACK_LOW_THRESHOLD
@@ -172,9 +181,10 @@ class SessionChannels:
     def close(self, error: Exception) -> None:
         """Let go of the channels; packets that wait fail with `error`."""
         self._closed = error
-        if self._expiry is not None:
-            self._expiry.cancel()
-            self._expiry = None
+        for timer in (self._expiry, self._stale):
+            if timer is not None:
+                timer.cancel()
+        self._expiry = self._stale = None
         for lane in self._lanes.values():
             lane.fail(error)
             lane.channel.detach()
@@ -230,6 +240,21 @@ class SessionChannels:
                 lane.drain()
             elif (first := lane.outbox.first()) is not None and self._expiry is None:
                 self._arm_expiry(first.since + self._outage.deadline)
+
+    def _arm_stale(self, since: float) -> None:
+        pause = max(0.0, since + LOSSY_PATIENCE - _monotonic())
+        self._stale = asyncio.get_running_loop().call_later(pause, self._drop_stale)
+
+    def _drop_stale(self) -> None:
+        """Drop lossy packets that have found no room for too long."""
+        self._stale = None
+        lane = self._lanes[_LOSSY]
+        if not lane.usable:
+            return
+        dropped, oldest = lane.drop_before(_monotonic() - LOSSY_PATIENCE)
+        self.lossy_dropped += dropped
+        if oldest is not None:
+            self._arm_stale(oldest)
 
     def _arm_expiry(self, moment: float) -> None:
         loop = asyncio.get_running_loop()
@@ -298,6 +323,8 @@ class SessionChannels:
         entry = lane.wait(packet, self._outage.max_packets)
         if lane.usable:
             lane.drain()
+            if kind is _LOSSY and self._stale is None and not entry.handed_over.done():
+                self._arm_stale(entry.since)
         elif self._expiry is None:
             self._arm_expiry(entry.since + self._outage.deadline)
         try:
@@ -319,7 +346,7 @@ class SessionChannels:
         """Set the low threshold of a channel, in bytes; packets wait above it, or above the high mark if higher."""
         lane = self._lanes[kind]
         lane.channel.low_threshold = value
-        lane.outbox.high = max(self._high, value)
+        lane.outbox.high = max(LOSSY_HIGH if kind is _LOSSY else self._high, value)
 
     def buffered_amount(self, kind: DataPacketKind) -> int:
         """Return the bytes libwebrtc holds for a channel."""

@@ -108,6 +108,22 @@ class Lane:
                 entry.handed_over.set_exception(DataTimeoutError(words))
         return None
 
+    def drop_before(self, moment: float) -> tuple[int, float | None]:
+        """Drop what has waited since before `moment`, as though it were sent and lost.
+
+        Returns:
+            How many were dropped, and since when the next one waits.
+        """
+        dropped = 0
+        while (entry := self.outbox.first()) is not None:
+            if entry.since > moment:
+                return dropped, entry.since
+            self.outbox.drop_first()
+            if not entry.handed_over.done():
+                entry.handed_over.set_result(None)
+                dropped += 1
+        return dropped, None
+
     def replay(self, last: int) -> tuple[int, int]:
         """Send again what came after number `last`; return how many were, and how many are not kept any more."""
         packets = self.retained.after(last)

@@ -302,7 +302,8 @@ class RtcSession:
 
     def lose(self, event: SessionClosed) -> None:
         """Say that the session has lost what it cannot do without."""
-        if self._closed is not None:
+        if self._closed is not None or (self._connected is not None and self._connected.cancelled()):
+            # Closed, or given up while joining, whose caller knows.
             return
         waiting = self._connected if self._connected is not None and not self._connected.done() else self._resuming
         if waiting is None:

@@ -260,7 +260,7 @@ async def test_threshold_can_be_set() -> None:
         assert channels.threshold(RELIABLE) == 2 * 1024 * 1024
         channels.set_threshold(RELIABLE, 5)
         assert channels.threshold(RELIABLE) == 5
-        assert channels.threshold(LOSSY) == 2 * 1024 * 1024
+        assert channels.threshold(LOSSY) == 64 * 1024
         assert channels.buffered_amount(LOSSY) == 0
 
 
@@ -360,3 +360,20 @@ async def test_packets_on_a_dead_path_expire_and_those_on_a_slow_one_do_not() ->
         channels.set_path(up=False)
         with pytest.raises(DataTimeoutError):
             await task
+
+
+async def test_lossy_packets_that_find_no_room_are_dropped_in_time_and_counted() -> None:
+    async with sides() as (a, b, _):
+        channels = a.channels_of_session
+        outbox = channels._lanes[LOSSY].outbox
+        high, outbox.high = outbox.high, -1
+        old = [asyncio.create_task(channels.publish(packet(b"old"), LOSSY)) for _ in range(20)]
+        await asyncio.sleep(0)
+        old[0].cancel()
+        async with asyncio.timeout(10):
+            await asyncio.gather(*old[1:])
+        assert channels.lossy_dropped == 19
+        outbox.high = high
+        assert channels.try_publish(packet(b"new"), LOSSY)
+        assert await b.payloads(1) == [b"new"]
+        assert channels.buffered_amount(LOSSY) == 0
