@@ -12,7 +12,6 @@ Capability = Literal["layers", "streams", "rpc"]
 CLIENTS: tuple[ClientKind, ...] = ("ours", "official", "browser")
 
 NOT_YET: dict[tuple[ClientKind, Capability], str] = {
-    ("ours", "layers"): "our client does not do simulcast yet",
     ("ours", "streams"): "our client does not do data streams yet",
     ("ours", "rpc"): "our client does not do RPC yet",
 }

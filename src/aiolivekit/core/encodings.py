@@ -1,7 +1,7 @@
 """Which encodings a local track is sent with, and how they are announced.
 
-The bitrates are LiveKit's presets, which all its clients share. Their frame rates are not: who hands in twenty
-frames a second means twenty, so a frame rate is bounded only when the options say so.
+The bitrates are LiveKit's presets, which all its clients share. The frame rate of the full picture is bounded only when
+the options say so: who hands in twenty frames a second means twenty. Smaller simulcast layers have the presets' rates.
 """
 
 from __future__ import annotations
@@ -58,6 +58,15 @@ class _Preset:
     max_bitrate: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Layer:
+    """A simulcast layer below the full picture; `height` is that of a picture that lies on its longer side."""
+
+    height: int
+    max_bitrate: int
+    max_framerate: float
+
+
 _CAMERA_16_9 = (
     _Preset(160, 90_000),
     _Preset(320, 160_000),
@@ -85,6 +94,16 @@ _SCREEN = (
     _Preset(1280, 1_000_000),
     _Preset(1920, 3_000_000),
 )
+_LAYERS_16_9 = (_Layer(180, 160_000, 15.0), _Layer(360, 450_000, 20.0))
+_LAYERS_4_3 = (_Layer(180, 100_000, 15.0), _Layer(360, 225_000, 20.0))
+_RIDS = ("q", "h", "f")
+_THREE_LAYERS, _TWO_LAYERS = 960, 480
+"""Pixels of the longer side from which on a camera's picture is worth so many layers."""
+_SCREEN_SCALE = 2.0
+_SCREEN_FRAMERATE = 3.0
+_SCREEN_LEAST_BITRATE = 150_000
+_DEFAULT_SCREEN_FRAMERATE = 15.0
+_SVC_CODECS = (VideoCodec.VP9, VideoCodec.AV1)
 _CODEC_FACTOR = {VideoCodec.VP9: 0.85, VideoCodec.AV1: 0.7}
 """What a codec needs of the bitrate VP8 needs for the same picture."""
 _AUDIO_BITRATE = 48_000
@@ -107,7 +126,10 @@ def audio_encodings(options: TrackPublishOptions) -> list[Encoding]:
 def video_encodings(
     width: int, height: int, options: TrackPublishOptions, *, screencast: bool = False
 ) -> list[Encoding]:
-    """Return the encodings of a video track, the largest last.
+    """Return the encodings of a video track, the smallest first.
+
+    Without `options.simulcast` being false, a picture that is large enough is sent in layers: with VP8 and H.264 as
+    encodings of their own (simulcast), with VP9 and AV1 inside of one (SVC).
 
     Args:
         width: Of the source, in pixels.
@@ -121,24 +143,69 @@ def video_encodings(
     if width < 1 or height < 1:
         raise ValueError(f"a video track of {width} by {height} pixels cannot be sent")
     asked = options.video_encoding
-    encoding = _preset_encoding(
-        width, height, options.video_codec, screencast or options.source == TrackSource.SOURCE_SCREENSHARE
-    )
+    screen = screencast or options.source == TrackSource.SOURCE_SCREENSHARE
+    encoding = _preset_encoding(width, height, options.video_codec, screen)
     if bitrate := _positive("max_bitrate", asked.max_bitrate):
         encoding = replace(encoding, max_bitrate=int(bitrate))
     if framerate := _positive("max_framerate", asked.max_framerate):
         encoding = replace(encoding, max_framerate=framerate)
     if options.scalability_mode:
-        encoding = replace(encoding, scalability_mode=options.scalability_mode)
-    return [encoding]
+        return [replace(encoding, scalability_mode=options.scalability_mode)]
+    if options.simulcast is False:
+        return [encoding]
+    if options.video_codec in _SVC_CODECS:
+        return [replace(encoding, scalability_mode=_scalability_mode(width, height, screen))]
+    lower = _screen_layers(encoding) if screen else _camera_layers(width, height)
+    if not lower:
+        return [encoding]
+    full = replace(encoding, scale_resolution_down_by=1.0)
+    return [replace(each, rid=rid) for rid, each in zip(_RIDS, [*lower, full], strict=False)]
+
+
+def _count_layers(width: int, height: int) -> int:
+    longer = max(width, height)
+    return 3 if longer >= _THREE_LAYERS else 2 if longer >= _TWO_LAYERS else 1
+
+
+def _camera_layers(width: int, height: int) -> list[Encoding]:
+    """Return the layers below the full picture."""
+    presets = _LAYERS_16_9 if _is_wide(width, height) else _LAYERS_4_3
+    shorter = min(width, height)
+    return [
+        Encoding(
+            max_bitrate=preset.max_bitrate,
+            max_framerate=preset.max_framerate,
+            scale_resolution_down_by=max(1.0, shorter / preset.height),
+        )
+        for preset in presets[: _count_layers(width, height) - 1]
+    ]
+
+
+def _screen_layers(full: Encoding) -> list[Encoding]:
+    """Return the one layer below a screen: half as wide and high, and slow."""
+    framerate = full.max_framerate or _DEFAULT_SCREEN_FRAMERATE
+    share = _SCREEN_SCALE**2 * max(1.0, framerate / _SCREEN_FRAMERATE)
+    bitrate = max(_SCREEN_LEAST_BITRATE, int((full.max_bitrate or 0) / share))
+    return [Encoding(max_bitrate=bitrate, max_framerate=_SCREEN_FRAMERATE, scale_resolution_down_by=_SCREEN_SCALE)]
+
+
+def _scalability_mode(width: int, height: int, screen: bool) -> str:
+    if screen:
+        return "L1T3"
+    spatial = _count_layers(width, height)
+    return "L1T3" if spatial == 1 else f"L{spatial}T3_KEY"
+
+
+def _is_wide(width: int, height: int) -> bool:
+    ratio = max(width, height) / min(width, height)
+    return abs(ratio - 16 / 9) < abs(ratio - 4 / 3)
 
 
 def _preset_encoding(width: int, height: int, codec: VideoCodec | None, screen: bool) -> Encoding:
-    longer, shorter = max(width, height), min(width, height)
     presets: Sequence[_Preset] = _SCREEN
     if not screen:
-        ratio = longer / shorter
-        presets = _CAMERA_16_9 if abs(ratio - 16 / 9) < abs(ratio - 4 / 3) else _CAMERA_4_3
+        presets = _CAMERA_16_9 if _is_wide(width, height) else _CAMERA_4_3
+    longer = max(width, height)
     preset = next((preset for preset in presets if preset.size >= longer), presets[-1])
     factor = _CODEC_FACTOR.get(codec, 1.0) if codec is not None else 1.0
     return Encoding(max_bitrate=round(preset.max_bitrate * factor))

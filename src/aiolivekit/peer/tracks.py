@@ -61,7 +61,7 @@ class OutgoingTrack:
 class LocalSender:
     """A section of a peer connection in which a track of ours is sent."""
 
-    __slots__ = ("_pc", "_transceiver", "encodings", "kind", "track")
+    __slots__ = ("_activating", "_pc", "_transceiver", "active", "encodings", "kind", "track")
 
     def __init__(
         self,
@@ -75,6 +75,9 @@ class LocalSender:
         self.track = track
         self.kind = track.kind
         self.encodings = tuple(encodings)
+        self.active = tuple(encoding.active for encoding in encodings)
+        """Which encodings are to be sent."""
+        self._activating = False
 
     @classmethod
     def add(
@@ -119,6 +122,44 @@ class LocalSender:
     async def replace(self, track: OutgoingTrack | None) -> None:
         """Send another track of the same kind, or nothing, without a negotiation."""
         await self._transceiver.sender.replace_track(None if track is None else track._track)
+
+    def in_force(self) -> list[Encoding]:
+        """Return the encodings as libwebrtc has them; what was asked for may not have been granted."""
+        return [
+            Encoding(
+                rid=each.rid or None,
+                active=each.active,
+                max_bitrate=each.max_bitrate,
+                max_framerate=each.max_framerate,
+                scale_resolution_down_by=each.scale_resolution_down_by,
+                scalability_mode=each.scalability_mode,
+            )
+            for each in self._transceiver.sender.get_parameters().encodings
+        ]
+
+    async def activate(self, active: Sequence[bool]) -> None:
+        """Send these encodings and no others, without a negotiation; of several calls at once the last counts.
+
+        Raises:
+            MediaError: If libwebrtc does not do it.
+        """
+        self.active = tuple(active)
+        if self._activating:
+            # Whoever is at it goes on until what is wanted last is so.
+            return
+        self._activating = True
+        try:
+            applied = None
+            while applied != self.active and self._pc is not None:
+                applied = self.active
+                parameters = self._transceiver.sender.get_parameters()
+                for encoding, wanted in zip(parameters.encodings, applied, strict=False):
+                    encoding.active = wanted
+                await self._transceiver.sender.set_parameters(parameters)
+        except (webrtc.PythonWebRTCExceptionBase, ValueError, TypeError) as error:
+            raise MediaError(f"libwebrtc cannot switch the encodings: {error}") from error
+        finally:
+            self._activating = False
 
     async def get_stats(self) -> list[dict[str, Any]]:
         """Return the W3C stats of the sender."""

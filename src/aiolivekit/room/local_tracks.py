@@ -26,6 +26,7 @@ from ..options import TrackPublishOptions
 from ..peer.tracks import LocalSender, OutgoingTrack
 from . import events
 from .announcement import Announcement
+from .dynacast import Dynacast
 from .emitter import EventEmitter
 from .handler_tasks import HandlerTasks
 from .track import LocalAudioTrack, LocalTrack, LocalVideoTrack
@@ -72,7 +73,12 @@ class LocalTracks:
         # What the server says of tracks whose publishing has not ended here yet.
         self._early: dict[str, list[Callable[[], None]]] = {}
         self._closed = False
+        self._dynacast: Dynacast | None = None
         self.publications: dict[str, LocalTrackPublication] = {}
+
+    def enable_dynacast(self) -> None:
+        """Send only the layers that somebody watches."""
+        self._dynacast = Dynacast()
 
     # -- publishing ---------------------------------------------------------------------------------
 
@@ -236,6 +242,8 @@ class LocalTracks:
     def close(self) -> None:
         """The room is disconnected: nothing is published any more."""
         self._closed = True
+        if self._dynacast is not None:
+            self._dynacast.close()
         for publication in list(self.publications.values()):
             self._remove(publication)
 
@@ -265,6 +273,12 @@ class LocalTracks:
         if publication.muted != muted:
             publication._set_muted(muted, by_server=True)
             self.announce_muted(publication)
+
+    def watched(self, update: rtc.SubscribedQualityUpdate) -> None:
+        """The server says which layers of a track of ours somebody watches."""
+        publication = self._find(update.track_sid, lambda: self.watched(update))
+        if publication is not None and self._dynacast is not None:
+            self._dynacast.update(publication, update)
 
     def changed(self, info: models.TrackInfo) -> None:
         """The server knows more about a track of ours; whether it is muted is ours to say."""

@@ -16,13 +16,13 @@ from ..core import participants as roster
 from ..core.speakers import ActiveSpeakers
 from ..core.subscription import EARLY_MEDIA_TIMEOUT, MediaMatcher, MediaSubscribed, MediaUnsubscribed
 from ..enums import ConnectionQuality, ParticipantState, StreamState
-from ..errors import ClosedError
 from . import events
 from .emitter import EventEmitter
 from .handler_tasks import HandlerTasks
 from .local_participant import LocalParticipant
 from .local_tracks import Announce
 from .participant import Participant, RemoteParticipant
+from .reception import Reception
 from .track import RemoteAudioTrack, RemoteTrack, RemoteVideoTrack
 from .track_publication import RemoteTrackPublication
 
@@ -37,7 +37,6 @@ _logger = logging.getLogger("aiolivekit.room")
 _DEPARTED = ParticipantState.PARTICIPANT_STATE_DISCONNECTED
 _MAX_STRANGERS = 128
 _MAX_DENIED = 1024
-_MAX_WISHES = 4096
 _STREAM_STATES: dict[int, StreamState] = {
     rtc.StreamState.ACTIVE: StreamState.STATE_ACTIVE,
     rtc.StreamState.PAUSED: StreamState.STATE_PAUSED,
@@ -65,7 +64,6 @@ class Members:
         tasks: HandlerTasks,
     ) -> None:
         self._engine = engine
-        self._auto_subscribe = auto_subscribe
         self._announce = announce
         self._tasks = tasks
         self._roster = roster.Roster(local)
@@ -74,8 +72,7 @@ class Members:
         self._speakers = ActiveSpeakers()
         self._publications: dict[str, tuple[RemoteParticipant, RemoteTrackPublication]] = {}
         self._denied: OrderedDict[str, None] = OrderedDict()
-        # Wishes that differ from what the server does by itself, by track; a restart forgets them, we do not.
-        self._wishes: OrderedDict[str, bool] = OrderedDict()
+        self._reception = Reception(engine, auto_subscribe)
         self._strangers: OrderedDict[str, RemoteParticipant] = OrderedDict()
         self.remote: dict[str, RemoteParticipant] = {}
         self.local = LocalParticipant(local, engine, announce, self._amend, tasks)
@@ -87,6 +84,10 @@ class Members:
             self._perform(self._roster.apply(others))
         finally:
             self._announce = announce
+
+    def enable_dynacast(self) -> None:
+        """Send only those layers of our tracks that somebody watches."""
+        self.local._tracks.enable_dynacast()
 
     def by_identity(self, identity: str) -> Participant | None:
         """Return a participant that is here, ourselves included."""
@@ -139,12 +140,11 @@ class Members:
 
     def subscription_wishes(self) -> rtc.UpdateSubscription:
         """Return for which tracks our wish differs from what the server does by itself (`SyncState.subscription`)."""
-        update = rtc.UpdateSubscription(subscribe=not self._auto_subscribe)
-        for participant, publication in self._publications.values():
-            if publication._wanted != self._auto_subscribe:
-                update.track_sids.append(publication.sid)
-                update.participant_tracks.add(participant_sid=participant.sid, track_sids=[publication.sid])
-        return update
+        return self._reception.subscription(publication for _, publication in self._publications.values())
+
+    def disabled_tracks(self) -> list[str]:
+        """Return which tracks that arrive are switched off (`SyncState.track_sids_disabled`)."""
+        return self._reception.disabled(publication for _, publication in self._publications.values())
 
     def _amend(self, fields: roster.LocalFields) -> None:
         self._perform(self._roster.amend(fields))
@@ -223,15 +223,14 @@ class Members:
 
     def _published(self, identity: str, info: models.TrackInfo) -> None:
         participant = self.remote[identity]
-        publication = RemoteTrackPublication(info, participant.sid, self._auto_subscribe, self, self._tasks)
+        publication = RemoteTrackPublication(
+            info, participant.sid, self._reception.auto_subscribe, self._reception, self._tasks
+        )
         publication._allowed = info.sid not in self._denied
         participant._publications[info.sid] = publication
         self._publications[info.sid] = (participant, publication)
         self._announce(events.TrackPublished(publication, participant), publication, participant)
-        if (wish := self._wishes.get(info.sid)) is not None:
-            publication._wanted = wish
-            if wish:
-                self._ask_for(publication, wish)
+        self._reception.published(publication)
         self._perform_media(self._media.published(participant.sid, info.sid))
 
     def _unpublished(self, track_sid: str) -> None:
@@ -282,9 +281,7 @@ class Members:
         for stream in list(participant._streams):
             stream._track_found(track)
         self._announce(events.TrackSubscribed(track, publication, participant), track, publication, participant)
-        if not publication._wanted and publication.sid in self._wishes:
-            # A new session begins with what the server does by itself, and heeds no wish before that.
-            self._ask_for(publication, subscribed=False)
+        self._reception.subscribed(publication)
 
     def _unsubscribed(self, participant: RemoteParticipant, publication: RemoteTrackPublication) -> None:
         track = publication._track
@@ -305,24 +302,6 @@ class Members:
             _logger.warning("track %s was given up: %s", expired.track_sid, error)
             self._subscription_failed(self.by_sid(expired.participant_sid), expired.track_sid, error)
         self._arm_expiry()
-
-    def set_subscribed(self, publication: RemoteTrackPublication, subscribed: bool) -> None:
-        """Ask the server for a track, or to stop sending it."""
-        if self._engine.closed:
-            raise ClosedError("the room is disconnected")
-        self._wishes.pop(publication.sid, None)
-        if subscribed != self._auto_subscribe:
-            self._wishes[publication.sid] = subscribed
-            if len(self._wishes) > _MAX_WISHES:
-                self._wishes.popitem(last=False)
-        self._ask_for(publication, subscribed)
-
-    def _ask_for(self, publication: RemoteTrackPublication, subscribed: bool) -> None:
-        publication._wanted = subscribed
-        sids = [publication.sid]
-        tracks = models.ParticipantTracks(participant_sid=publication._participant_sid, track_sids=sids)
-        update = rtc.UpdateSubscription(track_sids=sids, subscribe=subscribed, participant_tracks=[tracks])
-        self._engine.post_request(rtc.SignalRequest(subscription=update))
 
     def subscription_failed(self, track_sid: str, error: str) -> None:
         """The server cannot send us a track."""

@@ -120,7 +120,10 @@ class Room(EventEmitter[EventTypes]):
         engine_options = engine_options_of(options)
         self._handler_tasks.slow = engine_options.slow_handler
         engine, join, engine_events = await RtcEngine.connect(url, token, engine_options)
-        return self._enter(engine, join, engine_events, auto_subscribe=options.auto_subscribe)
+        visit = self._enter(engine, join, engine_events, auto_subscribe=options.auto_subscribe)
+        if options.dynacast:
+            visit.members.enable_dynacast()
+        return visit
 
     def _enter(
         self, engine: RtcEngine, join: rtc.JoinResponse, engine_events: EngineEvents, *, auto_subscribe: bool

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Protocol, get_args
 
 from livekit.protocol import models
 
-from ..enums import EncryptionType, FrameMetadataFeature, TrackKind, TrackSource
+from ..core.track_settings import TrackSettings
+from ..enums import EncryptionType, FrameMetadataFeature, TrackKind, TrackSource, VideoQuality
 from ..errors import ClosedError
 from ..options import TrackPublishOptions
 from .emitter import EventEmitter
@@ -199,10 +200,12 @@ class LocalTrackPublication(TrackPublication):
             self._subscribed.set()
 
 
-class _Subscriber(Protocol):
-    """What a remote publication asks of the room."""
+class _Reception(Protocol):
+    """Who passes on what is wished of a remote publication."""
 
     def set_subscribed(self, publication: RemoteTrackPublication, subscribed: bool) -> None: ...
+
+    def set_settings(self, publication: RemoteTrackPublication, settings: TrackSettings) -> None: ...
 
 
 class RemoteTrackPublication(TrackPublication):
@@ -212,7 +215,7 @@ class RemoteTrackPublication(TrackPublication):
         info: What the server says of it.
         participant_sid: Whose it is.
         auto_subscribe: Whether the server subscribes us without being asked.
-        subscriber: Passes our wish on.
+        reception: Passes our wishes on.
         tasks: Runs its coroutine handlers.
     """
 
@@ -221,7 +224,7 @@ class RemoteTrackPublication(TrackPublication):
         info: models.TrackInfo,
         participant_sid: str,
         auto_subscribe: bool,
-        subscriber: _Subscriber,
+        reception: _Reception,
         tasks: HandlerTasks,
     ) -> None:
         super().__init__(info, tasks)
@@ -229,7 +232,8 @@ class RemoteTrackPublication(TrackPublication):
         self._participant_sid = participant_sid
         self._wanted = auto_subscribe
         self._allowed = True
-        self._subscriber = subscriber
+        self._reception = reception
+        self._settings = TrackSettings()
 
     @property
     def track(self) -> RemoteTrack | None:
@@ -255,7 +259,57 @@ class RemoteTrackPublication(TrackPublication):
         Raises:
             ClosedError: If the room is disconnected.
         """
-        self._subscriber.set_subscribed(self, subscribed)
+        self._reception.set_subscribed(self, subscribed)
+
+    def set_enabled(self, enabled: bool) -> None:
+        """Have a subscribed track sent to us or not; unlike unsubscribing, it goes on at once when enabled again.
+
+        Args:
+            enabled: Whether it is sent.
+
+        Raises:
+            ClosedError: If the room is disconnected.
+        """
+        self._reception.set_settings(self, self._settings.with_enabled(enabled))
+
+    def set_video_quality(self, quality: VideoQuality | int) -> None:
+        """Choose which layer of a video track we are sent, in place of dimensions.
+
+        The server sends the next lower one where that layer is not sent, and pauses nothing for it.
+
+        Args:
+            quality: Low, medium or high.
+
+        Raises:
+            ValueError: If there is no such quality.
+            ClosedError: If the room is disconnected.
+        """
+        self._reception.set_settings(self, self._settings.with_quality(quality))
+
+    def set_video_dimensions(self, width: int, height: int) -> None:
+        """Say at which size a video track is shown; the server sends the smallest layer that covers it.
+
+        Args:
+            width: Pixels.
+            height: Pixels.
+
+        Raises:
+            ValueError: If they are not positive.
+            ClosedError: If the room is disconnected.
+        """
+        self._reception.set_settings(self, self._settings.with_dimensions(width, height))
+
+    def set_video_fps(self, fps: float) -> None:
+        """Say how many pictures a second are enough; the server leaves out the rest where the codec allows it.
+
+        Args:
+            fps: Pictures a second.
+
+        Raises:
+            ValueError: If it is not positive.
+            ClosedError: If the room is disconnected.
+        """
+        self._reception.set_settings(self, self._settings.with_fps(fps))
 
     def _update(self, info: models.TrackInfo) -> None:
         self._info = info

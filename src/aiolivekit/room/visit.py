@@ -194,6 +194,7 @@ class Visit:
     def _signal_resumed(self, event: from_engine.SignalResumed) -> None:
         try:
             event.state.subscription.CopyFrom(self.members.subscription_wishes())
+            event.state.track_sids_disabled.extend(self.members.disabled_tracks())
             event.state.publish_tracks.extend(self.members.local._tracks.published())
         finally:
             event.acknowledge()
@@ -262,6 +263,7 @@ _TABLE: dict[type, Callable[[Visit, Any], None]] = {
     from_session.LocalTrackSubscribed: lambda v, e: v.members.local._tracks.subscribed(e.track_sid),
     from_session.LocalTrackUnpublished: lambda v, e: v.members.local._tracks.ended(e.track_sid),
     from_session.TrackMuted: lambda v, e: v.members.local._tracks.muted(e.sid, e.muted),
+    from_session.SubscribedQualityUpdate: lambda v, e: v.members.local._tracks.watched(e.update),
     from_session.RefreshToken: lambda v, e: v._token_refreshed(e.token),
     from_session.StreamStateUpdate: Visit._stream_states,
     from_session.SubscriptionPermissionUpdate: Visit._permission_update,

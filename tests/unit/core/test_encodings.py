@@ -11,8 +11,8 @@ from aiolivekit.options import AudioEncoding, TrackPublishOptions, VideoEncoding
 LOW, MEDIUM, HIGH = VideoQuality
 
 
-def options(**fields: object) -> TrackPublishOptions:
-    return TrackPublishOptions(**fields)  # type: ignore[arg-type]
+def options(simulcast: bool | None = False, **fields: object) -> TrackPublishOptions:
+    return TrackPublishOptions(simulcast=simulcast, **fields)  # type: ignore[arg-type]
 
 
 def test_audio_has_one_encoding_of_48_kbit() -> None:
@@ -91,6 +91,76 @@ def test_what_is_not_positive_is_refused(wrong: object) -> None:
 def test_one_encoding_is_one_layer_of_high_quality() -> None:
     encodings = video_encodings(1280, 720, options())
     assert video_layers(1280, 720, encodings) == [VideoLayer(HIGH, 1280, 720, 1_700_000)]
+
+
+def test_a_camera_is_sent_in_layers_unless_told_otherwise() -> None:
+    assert video_encodings(1280, 720, options(None)) == [
+        Encoding(rid="q", max_bitrate=160_000, max_framerate=15.0, scale_resolution_down_by=4.0),
+        Encoding(rid="h", max_bitrate=450_000, max_framerate=20.0, scale_resolution_down_by=2.0),
+        Encoding(rid="f", max_bitrate=1_700_000, scale_resolution_down_by=1.0),
+    ]
+    assert [each.rid for each in video_encodings(720, 1280, options(True))] == ["q", "h", "f"]
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "layers"),
+    [
+        (320, 180, [None]),
+        (479, 270, [None]),
+        (480, 270, [("q", 160_000, 1.5), ("h", 450_000, 1.0)]),
+        (640, 480, [("q", 100_000, 480 / 180), ("h", 300_000, 1.0)]),
+        (960, 720, [("q", 100_000, 4.0), ("h", 225_000, 2.0), ("f", 1_500_000, 1.0)]),
+        (1920, 1080, [("q", 160_000, 6.0), ("h", 450_000, 3.0), ("f", 3_000_000, 1.0)]),
+    ],
+)
+def test_how_many_layers_a_size_is_worth(width: int, height: int, layers: list[tuple[str, int, float] | None]) -> None:
+    found = [
+        None if each.rid is None else (each.rid, each.max_bitrate, each.scale_resolution_down_by)
+        for each in video_encodings(width, height, options(True))
+    ]
+    assert found == layers
+
+
+def test_a_screen_has_one_slow_layer_of_half_its_size() -> None:
+    small, full = video_encodings(1920, 1080, options(True), screencast=True)
+    assert full == Encoding(rid="h", max_bitrate=3_000_000, scale_resolution_down_by=1.0)
+    assert small == Encoding(rid="q", max_bitrate=150_000, max_framerate=3.0, scale_resolution_down_by=2.0)
+    slow = options(True, video_encoding=VideoEncoding(max_framerate=3.0))
+    assert video_encodings(1920, 1080, slow, screencast=True)[0].max_bitrate == 750_000
+
+
+@pytest.mark.parametrize("codec", [VideoCodec.VP9, VideoCodec.AV1])
+@pytest.mark.parametrize(
+    ("width", "height", "screen", "mode"),
+    [
+        (1280, 720, False, "L3T3_KEY"),
+        (640, 360, False, "L2T3_KEY"),
+        (320, 180, False, "L1T3"),
+        (1920, 1080, True, "L1T3"),
+    ],
+)
+def test_codecs_with_layers_inside_have_one_encoding(
+    codec: VideoCodec, width: int, height: int, screen: bool, mode: str
+) -> None:
+    [encoding] = video_encodings(width, height, options(None, video_codec=codec), screencast=screen)
+    assert (encoding.rid, encoding.scalability_mode) == (None, mode)
+    [plain] = video_encodings(width, height, options(False, video_codec=codec), screencast=screen)
+    assert plain.scalability_mode is None
+
+
+@given(st.integers(1, 8000), st.integers(1, 8000), st.booleans(), st.sampled_from([None, *VideoCodec]))
+def test_any_size_gives_encodings_that_fit_their_layers(
+    width: int, height: int, screen: bool, codec: VideoCodec | None
+) -> None:
+    encodings = video_encodings(width, height, options(None, video_codec=codec), screencast=screen)
+    scales = [each.scale_resolution_down_by or 1.0 for each in encodings]
+    assert scales == sorted(scales, reverse=True)
+    assert scales[-1] == 1.0
+    assert min(scales) >= 1.0
+    layers = video_layers(width, height, encodings)
+    qualities = [each.quality for each in layers]
+    assert qualities == sorted(set(qualities))
+    assert (layers[-1].width, layers[-1].height) == (width, height)
 
 
 def test_simulcast_encodings_are_layers_by_rid() -> None:

@@ -78,7 +78,7 @@ async def test_a_stereo_microphone_without_extras_is_announced() -> None:
 
 
 async def test_a_camera_is_announced(camera: LocalVideoTrack) -> None:
-    options = TrackPublishOptions(source=TrackSource.SOURCE_CAMERA)
+    options = TrackPublishOptions(source=TrackSource.SOURCE_CAMERA, simulcast=False)
     announcement = Announcement.of(camera, options, "cid")
     layer = models.VideoLayer(quality=models.VideoQuality.HIGH, width=1280, height=720, bitrate=1_700_000)
     assert announcement.request == rtc.AddTrackRequest(
@@ -94,9 +94,23 @@ async def test_a_camera_is_announced(camera: LocalVideoTrack) -> None:
     assert announcement.encodings == [Encoding(max_bitrate=1_700_000)]
 
 
+async def test_layers_of_a_camera_are_announced(camera: LocalVideoTrack) -> None:
+    announcement = Announcement.of(camera, TrackPublishOptions(), "cid")
+    layers = [(each.rid, each.quality, each.width, each.height) for each in announcement.request.layers]
+    assert layers == [
+        ("q", models.VideoQuality.LOW, 320, 180),
+        ("h", models.VideoQuality.MEDIUM, 640, 360),
+        ("f", models.VideoQuality.HIGH, 1280, 720),
+    ]
+    assert list(announcement.request.simulcast_codecs[0].layers) == list(announcement.request.layers)
+    assert [each.rid for each in announcement.encodings] == ["q", "h", "f"]
+
+
 async def test_codec_and_bounds_of_a_camera(camera: LocalVideoTrack) -> None:
     options = TrackPublishOptions(
-        video_codec=VideoCodec.AV1, video_encoding=VideoEncoding(max_bitrate=500_000, max_framerate=10.0)
+        video_codec=VideoCodec.AV1,
+        video_encoding=VideoEncoding(max_bitrate=500_000, max_framerate=10.0),
+        simulcast=False,
     )
     announcement = Announcement.of(camera, options, "cid")
     assert [codec.codec for codec in announcement.request.simulcast_codecs] == ["av1"]
@@ -106,8 +120,8 @@ async def test_codec_and_bounds_of_a_camera(camera: LocalVideoTrack) -> None:
 async def test_a_screen_has_bounds_of_its_own() -> None:
     source = VideoSource(1920, 1080, is_screencast=True)
     track = LocalVideoTrack.create_video_track("screen", source)
-    [encoding] = Announcement.of(track, TrackPublishOptions(), "cid").encodings
-    assert encoding.max_bitrate == 3_000_000
+    small, full = Announcement.of(track, TrackPublishOptions(), "cid").encodings
+    assert (small.max_framerate, full.max_bitrate) == (3.0, 3_000_000)
     await source.aclose()
 
 
