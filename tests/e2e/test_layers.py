@@ -121,3 +121,28 @@ async def test_only_watched_layers_are_sent(livekit_server, livekit_token, singl
                     await sizes.become(HEIGHT)
         finally:
             await carol.disconnect()
+
+
+@pytest.mark.parametrize("codec", ["VP9", "AV1"])
+async def test_layers_inside_a_codec(livekit_server, livekit_token, single: bool, codec: str) -> None:
+    rtc = OURS.rtc
+    async with meeting(livekit_server.url, livekit_token, OURS, OURS, single=single, acquainted=False) as (
+        alice,
+        _,
+        _bob,
+        events,
+    ):
+        async with camera(alice, video_codec=rtc.VideoCodec.Value(codec)) as published:
+            track, publication, _ = await subscribed(events)
+            assert publication.mime_type.lower() == f"video/{codec.lower()}"
+            sizes = Sizes(rtc, track)
+            async with running(sizes.watch()):
+                await sizes.become(HEIGHT)
+                # No edit of ours has cost the mode.
+                assert [each.scalability_mode for each in published._sender.in_force()] == ["L3T3_KEY"]
+                if livekit_server.kind == "embedded":
+                    return  # it passes such a codec on as it is, with all its layers
+                publication.set_video_quality(VideoQuality.VIDEO_QUALITY_LOW)
+                await sizes.become(HEIGHT // 4)
+                publication.set_video_quality(VideoQuality.VIDEO_QUALITY_HIGH)
+                await sizes.become(HEIGHT)

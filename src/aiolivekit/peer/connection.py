@@ -27,6 +27,8 @@ PeerState = Literal["new", "connecting", "connected", "disconnected", "failed", 
 IceServerInit = tuple[Sequence[str], str | None, str | None]
 """URLs, user name, password."""
 
+_DEPENDENCY_DESCRIPTOR = "https://aomediacodec.github.io/av1-rtp-spec/#dependency-descriptor-rtp-header-extension"
+
 
 class PeerSink(ChannelSink, Protocol):
     """Who is told what happens on a peer connection, on the event loop that made it. None of these may raise."""
@@ -221,9 +223,11 @@ class PeerConnection:
 
     def receive(self, kind: MediaKind) -> None:
         """Add a section in which the other side can send us a track."""
-        self._pc.add_transceiver(
+        transceiver = self._pc.add_transceiver(
             kind, webrtc.RTCRtpTransceiverInit(direction=webrtc.RTCRtpTransceiverDirection.recvonly)
         )
+        if kind == "video":
+            _accept_layers(transceiver)
 
     def send(self, track: OutgoingTrack, encodings: Sequence[Encoding], *, codec: str | None = None) -> LocalSender:
         """Add a section in which we send a track, from the next negotiation on.
@@ -275,3 +279,15 @@ def _ice_server(init: IceServerInit) -> webrtc.RTCIceServer | None:
     except (webrtc.PythonWebRTCExceptionBase, ValueError, TypeError):
         return None
     return server
+
+
+def _accept_layers(transceiver: webrtc.RTCRtpTransceiver) -> None:
+    """Offer to receive the extension that says which layers a frame needs.
+
+    Without it AV1 in layers arrives and is never decoded. libwebrtc leaves it out of its offers to receive.
+    """
+    extensions = transceiver.get_header_extensions_to_negotiate()
+    for extension in extensions:
+        if extension.uri == _DEPENDENCY_DESCRIPTOR:
+            extension.direction = webrtc.RTCRtpTransceiverDirection.sendrecv
+    transceiver.set_header_extensions_to_negotiate(extensions)
