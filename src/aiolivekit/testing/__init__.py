@@ -15,25 +15,18 @@ if TYPE_CHECKING:
     from ..core.access_token import access_token
     from .embedded import EmbeddedServer
     from .fault_control import FaultControl, FaultHandle, HoldHandle
-    from .fault_proxy import Cut, FaultProxy, FiredFault, HoldFault, MediaFault, ProxyFault
     from .real_server import RealServer, ServerStartError
     from .server_binary import ServerUnavailableError, find_server
     from .server_under_test import LiveKitServer
     from .snapshots import ParticipantSnapshot, RoomSnapshot, TrackSnapshot
 
 __all__ = [
-    "Cut",
     "EmbeddedServer",
     "FaultControl",
     "FaultHandle",
-    "FaultProxy",
-    "FiredFault",
-    "HoldFault",
     "HoldHandle",
     "LiveKitServer",
-    "MediaFault",
     "ParticipantSnapshot",
-    "ProxyFault",
     "RealServer",
     "RoomSnapshot",
     "ServerStartError",
@@ -44,18 +37,12 @@ __all__ = [
 ]
 
 _MODULES = {
-    "Cut": "testing.fault_proxy",
     "EmbeddedServer": "testing.embedded",
     "FaultControl": "testing.fault_control",
     "FaultHandle": "testing.fault_control",
-    "FaultProxy": "testing.fault_proxy",
-    "FiredFault": "testing.fault_proxy",
-    "HoldFault": "testing.fault_proxy",
     "HoldHandle": "testing.fault_control",
     "LiveKitServer": "testing.server_under_test",
-    "MediaFault": "testing.fault_proxy",
     "ParticipantSnapshot": "testing.snapshots",
-    "ProxyFault": "testing.fault_proxy",
     "RealServer": "testing.real_server",
     "RoomSnapshot": "testing.snapshots",
     "ServerStartError": "testing.real_server",
