@@ -16,7 +16,7 @@ __all__ = ["DataChannels"]
 
 _log = logging.getLogger("aiolivekit.server")
 
-MAX_BUFFERED = 16 * 1024 * 1024
+MAX_BUFFERED = 64 * 1024 * 1024
 """Bytes that may wait for one peer; what comes on top is dropped and counted."""
 
 
