@@ -22,6 +22,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 from aiolivekit.testing import RealServer, ServerUnavailableError, find_server
 from aiolivekit.testing.plugin import unavailable as _unavailable
+from tests import official_audio
 
 PeerMode = Literal["single", "dual"]
 _MODES: tuple[PeerMode, ...] = ("single", "dual")
@@ -47,6 +48,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "peer_mode" in metafunc.fixturenames:
         chosen = metafunc.config.getoption("--peer-mode")
         metafunc.parametrize("peer_mode", _MODES if chosen == "both" else (chosen,))
+
+
+@pytest.fixture(autouse=True)
+def _official_audio_sources() -> Generator[None]:
+    official_audio.keep()
+    yield
+    official_audio.take_back()
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,7 @@ import asyncio
 import gc
 import os
 import re
+import sys
 import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -58,7 +59,10 @@ class Resources:
         """What there is more of than before, in words."""
         found = [f"task {name}" for task, name in self.tasks.items() if task not in before.tasks]
         found += _more_than("fd", self.fds, before.fds, self._fds_once_a_process(before))
-        found += _more_than("thread", self.threads, before.threads, Counter(dict.fromkeys(_ONCE_A_PROCESS, 1)))
+        once = Counter(dict.fromkeys(_ONCE_A_PROCESS, 1))
+        if "livekit.rtc" in sys.modules:
+            once["rtc-low-prio"] += 1  # the official SDK's libwebrtc has one of this name, too
+        found += _more_than("thread", self.threads, before.threads, once)
         return found
 
     def _fds_once_a_process(self, before: Resources) -> Counter[str]:

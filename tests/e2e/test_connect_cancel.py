@@ -119,7 +119,10 @@ async def test_three_hundred_rooms_leave_nothing(real_server, token, single: boo
         await visit()
     gc.collect()
     assert threading.active_count() <= threads
-    assert entries("task") <= native
+    async with asyncio.timeout(10):
+        # libwebrtc ends the threads of the last connection in its own time.
+        while entries("task") > native:
+            await asyncio.sleep(0.02)
     assert entries("fd") <= descriptors
     assert len(asyncio.all_tasks()) == tasks
     # A leak of one room's worth each time would be well above 50 MB; allocators may keep a little.
