@@ -48,7 +48,7 @@ class EmbeddedServer:
     """A dev server that runs beside the test, as a context manager.
 
     Its methods may be called from any thread, and none of them needs an event loop. It may be started again after
-    it was stopped; it then is another server. Needs the extra `testing` or `server`.
+    it was stopped; it then is another server, with the same key. Needs the extra `testing` or `server`.
 
     Args:
         options: Times and limits; `None` for the defaults.
@@ -81,7 +81,8 @@ class EmbeddedServer:
         from ..server import DevServer  # only who starts a server pays for its imports
         from .fault_control import FaultControl
 
-        server = DevServer(options=self._options)
+        key, secret = self._known[2:] if self._known is not None else (None, None)
+        server = DevServer(api_key=key, api_secret=secret, options=self._options)
         started: Future[_Running] = Future()
         # A daemon: a server that does not end must not keep the process from ending.
         self._thread = threading.Thread(
