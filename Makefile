@@ -7,7 +7,7 @@ BROWSER := tests/interop/browser
 # Most tests wait for a server most of the time. Each worker has servers of its own.
 PYTEST_WORKERS := -n auto --maxprocesses 4 --dist worksteal
 
-.PHONY: help demo test browser check format bench soak transcripts lock wheel clean
+.PHONY: help demo test browser check format bench matrix soak transcripts lock wheel clean
 
 help:
 	@echo "make demo    two participants exchange text, a tone and a picture through the dev server"
@@ -15,6 +15,7 @@ help:
 	@echo "make check   lint, format, types"
 	@echo "make bench   ours, the official SDK and bare wrtc, side by side"
 	@echo "make transcripts  compare the signalling of the real and of the dev server"
+	@echo "make matrix  faults of every kind at every moment, in pairs (an hour; MATRIX_ARGS=\"--shard 1/2\")"
 	@echo "make soak    the dev server's long runs (minutes each; SOAK_ARGS=\"--quick\" to see that they work)"
 	@echo "make lock    resolve the dependencies anew into requirements.lock"
 	@echo "make wheel   build the wheel and the source archive into dist/"
@@ -48,6 +49,9 @@ format: $(READY)
 
 bench: $(READY)
 	$(BIN)/python -m bench $(BENCH_ARGS)
+
+matrix: $(READY)
+	$(BIN)/python -m tests.matrix --record $(MATRIX_ARGS)
 
 soak: $(READY)
 	$(BIN)/python -m tests.soak $(SOAK_ARGS)

@@ -22,9 +22,11 @@ if TYPE_CHECKING:
     from .room.event_names import EventTypes
     from .room.event_stream import EventStream
     from .room.events import EventsDropped, RoomEvent
+    from .room.flight_log import FlightLog, FlightRecord, FlightTrace
     from .room.local_participant import LocalParticipant
     from .room.packets import DataPacket, SipDTMF, Transcription, TranscriptionSegment
     from .room.participant import Participant, ParticipantPermission, RemoteParticipant
+    from .room.report import ReconnectCause, ReconnectReport
     from .room.room import Room
     from .room.stats import RtcStats
     from .room.track import (
@@ -51,6 +53,9 @@ __all__ = [
     "EventStream",
     "EventTypes",
     "EventsDropped",
+    "FlightLog",
+    "FlightRecord",
+    "FlightTrace",
     "LocalAudioTrack",
     "LocalParticipant",
     "LocalTrack",
@@ -58,6 +63,8 @@ __all__ = [
     "LocalVideoTrack",
     "Participant",
     "ParticipantPermission",
+    "ReconnectCause",
+    "ReconnectReport",
     "RemoteAudioTrack",
     "RemoteParticipant",
     "RemoteTrack",
@@ -94,9 +101,11 @@ _LAZY = {
     "room.event_names": ("EventTypes",),
     "room.event_stream": ("EventStream",),
     "room.events": ("EventsDropped", "RoomEvent"),
+    "room.flight_log": ("FlightLog", "FlightRecord", "FlightTrace"),
     "room.local_participant": ("LocalParticipant",),
     "room.packets": ("DataPacket", "SipDTMF", "Transcription", "TranscriptionSegment"),
     "room.participant": ("Participant", "ParticipantPermission", "RemoteParticipant"),
+    "room.report": ("ReconnectCause", "ReconnectReport"),
     "room.room": ("Room",),
     "room.stats": ("RtcStats",),
     "room.track": (

@@ -14,6 +14,7 @@ __all__ = [
     "ConnectTimeoutError",
     "DataTimeoutError",
     "EngineError",
+    "FlightLogError",
     "ForkError",
     "InvalidTokenError",
     "InvalidUrlError",
@@ -35,6 +36,7 @@ __all__ = [
     "SignalClosedError",
     "TlsError",
     "TokenExpiredError",
+    "TokenSourceError",
     "TransportError",
     "UnreachableError",
 ]
@@ -53,6 +55,10 @@ class ClosedError(LiveKitError, RuntimeError):
 
 class NotConnectedError(LiveKitError, RuntimeError):
     """The room is not connected. A `RuntimeError` too, since the official SDK raises that."""
+
+
+class FlightLogError(LiveKitError, ValueError):
+    """A file is no flight record."""
 
 
 class ForkError(LiveKitError):
@@ -100,6 +106,13 @@ class InvalidTokenError(ConnectError):
 
 class TokenExpiredError(InvalidTokenError):
     """The server refused the token (401) because it has expired."""
+
+
+class TokenSourceError(ConnectError):
+    """The server refused the token, and the application's `token_source` gave no other one.
+
+    Its cause is what the source raised, if it raised anything.
+    """
 
 
 class PermissionDeniedError(ConnectError):
@@ -165,12 +178,14 @@ class ServerLeaveError(ConnectError):
         message: What went wrong.
         reason: A `DisconnectReason` number.
         action: A `LeaveRequest.Action` number.
+        regions: Where to join instead, if the server says so; the nearest first.
     """
 
-    def __init__(self, message: str, *, reason: int = 0, action: int = 0) -> None:
+    def __init__(self, message: str, *, reason: int = 0, action: int = 0, regions: tuple[str, ...] = ()) -> None:
         super().__init__(message)
         self.reason = reason
         self.action = action
+        self.regions = regions
 
 
 class TransportError(ConnectError):
@@ -190,7 +205,7 @@ class ChannelClosedError(EngineError):
 
 
 class OutboxFullError(EngineError):
-    """Too many data packets wait for the connection to come back; this one was not taken."""
+    """Too many data packets wait for the connection to come back, or durable ones for receivers; this was not taken."""
 
 
 class DataTimeoutError(EngineError, TimeoutError):

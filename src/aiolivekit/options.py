@@ -5,10 +5,12 @@ Where the official SDK has a protobuf message, `HasField` tells whether a field 
 
 from __future__ import annotations
 
+import os
 import ssl
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, fields
 from random import Random
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from .enums import (
     ContinualGatheringPolicy,
@@ -27,6 +29,7 @@ __all__ = [
     "AudioEncoding",
     "BackoffPolicy",
     "DataStreamOptions",
+    "DurableOptions",
     "EngineOptions",
     "FrameMetadata",
     "IceServer",
@@ -36,6 +39,8 @@ __all__ = [
     "RoomOptions",
     "RtcConfiguration",
     "SignalOptions",
+    "TokenNeed",
+    "TokenSource",
     "TrackPublishOptions",
     "VideoEncoding",
 ]
@@ -157,6 +162,8 @@ class SignalOptions:
         ssl_context: TLS settings; `None` uses the system's certificates.
         session: An HTTP session to use instead of one of our own; it is not closed by us.
         sdk_name: The `sdk` field of `ClientInfo`, by its protobuf name.
+        has_regions: Whether a host has a list of regions to fall back to (`/settings/regions`); `None`: those of
+            LiveKit Cloud have.
     """
 
     auto_subscribe: bool = True
@@ -169,6 +176,15 @@ class SignalOptions:
     ssl_context: ssl.SSLContext | None = None
     session: aiohttp.ClientSession | None = None
     sdk_name: str = "PYTHON"
+    has_regions: Callable[[str], bool] | None = None
+
+
+TokenNeed = Literal["expired", "reconnect"]
+"""Why a token is needed: the one there is has expired, or the server refuses it now that we come back."""
+
+TokenSource = Callable[[TokenNeed], Awaitable[str]]
+"""Returns a fresh token for the same participant and room. It is asked when the server, asked for its reason
+(`validate`), refuses the newest token there is, at most once for each attempt to join or come back."""
 
 
 class ReconnectPolicy(Protocol):
@@ -240,6 +256,29 @@ class Outage:
     deadline: float = 30.0
 
 
+@dataclass(frozen=True)
+class DurableOptions:
+    """What is kept of durable messages (`publish_data(..., durable=True)`), until receivers have acknowledged them.
+
+    Args:
+        max_bytes: Bytes kept at most, 256 for each message included. A receiver holds as much while something is
+            missing.
+        max_messages: Messages kept at most.
+        keep_for: Seconds for which a receiver that left is waited for.
+        deadline: Seconds for which `publish_data` waits when that much is kept for receivers that are present; then it
+            raises `OutboxFullError`.
+    """
+
+    max_bytes: int = 16 * 1024 * 1024
+    max_messages: int = 20_000
+    keep_for: float = 60.0
+    deadline: float = 30.0
+
+    def __post_init__(self) -> None:
+        if self.max_bytes < 1 or self.max_messages < 1 or self.keep_for < 0 or self.deadline < 0:
+            raise ValueError("at least one byte and one message are kept, and times are not negative")
+
+
 @dataclass
 class EngineOptions:
     """Options of `RtcEngine.connect` (the seed's `EngineOptions`).
@@ -255,6 +294,9 @@ class EngineOptions:
         slow_handler: Seconds after which an event handler still running is reported in the log.
         reconnect_policy: When to try to reconnect, and when to give up.
         outage: What happens to data packets meanwhile.
+        token_source: Asked for a fresh token when the server refuses the newest there is; without one that ends the
+            room.
+        token_timeout: Seconds it may take.
     """
 
     rtc_config: RtcConfiguration = field(default_factory=RtcConfiguration)
@@ -266,6 +308,8 @@ class EngineOptions:
     slow_handler: float = 10.0
     reconnect_policy: ReconnectPolicy = field(default_factory=BackoffPolicy)
     outage: Outage = field(default_factory=Outage)
+    token_source: TokenSource | None = None
+    token_timeout: float = 10.0
 
 
 @dataclass
@@ -288,6 +332,12 @@ class RoomOptions:
         event_queue_size: How many events `Room.events()` holds before it drops the oldest and says so.
         reconnect_policy: When to try to reconnect, and when to give up (`None`: ten attempts and 45 s).
         outage: How long, and how many, data packets wait meanwhile (`None`: 30 s, 20,000).
+        durable: What is kept of durable messages, and how long (`None`: 16 MiB, 20,000 messages, 60 s).
+        token_source: Asked for a fresh token, with the reason (`expired` or `reconnect`), when the server refuses the
+            newest there is; without one that ends the room.
+        flight_log: A directory for the flight record (JSON lines and an HTML page) of a connection that could not be
+            made, or that was lost for good; `None` writes none.
+        flight_records: How many records the flight recorder holds; 0 switches it off.
     """
 
     auto_subscribe: bool = True
@@ -305,3 +355,7 @@ class RoomOptions:
     event_queue_size: int = 1024
     reconnect_policy: ReconnectPolicy | None = None
     outage: Outage | None = None
+    token_source: TokenSource | None = None
+    durable: DurableOptions | None = None
+    flight_log: str | os.PathLike[str] | None = None
+    flight_records: int = 8192

@@ -15,6 +15,7 @@ import typer
 from .._version import __version__
 from .demo.command import demo
 from .doctor.command import doctor
+from .flight import flight
 from .join import join
 from .masking import secrets
 from .native_log import without_native_log
@@ -61,6 +62,7 @@ app.command()(token)
 app.command()(demo)
 app.command()(server)
 app.command()(doctor)
+app.command()(flight)
 
 
 class _LogLines(logging.Handler):

@@ -7,6 +7,7 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import urlsplit
 from uuid import uuid4
@@ -109,13 +110,17 @@ def make_token(api_key: str, api_secret: str, identity: str, **claims: Any) -> s
 
 
 @asynccontextmanager
-async def connect(target: Target, *, dual: bool = False, auto_subscribe: bool = False) -> AsyncIterator[Room]:
+async def connect(
+    target: Target, *, dual: bool = False, auto_subscribe: bool = False, flight_log: Path | None = None
+) -> AsyncIterator[Room]:
     """Join a room, and leave it at the end; a failed join ends the command with one line and status 1."""
     from .. import Room, RoomOptions
 
     room = Room()
     # Who sits in front of it sees at once that it failed, and can try again.
-    options = RoomOptions(auto_subscribe=auto_subscribe, single_peer_connection=not dual, join_retries=0)
+    options = RoomOptions(
+        auto_subscribe=auto_subscribe, single_peer_connection=not dual, join_retries=0, flight_log=flight_log
+    )
     try:
         await room.connect(target.url, target.token, options)
     except LiveKitError as error:

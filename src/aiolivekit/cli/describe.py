@@ -17,6 +17,7 @@ from ..enums import (
 )
 from ..room import events as ev
 from ..room.participant import Participant
+from ..room.report import ReconnectReport
 from ..room.track_publication import TrackPublication
 from .output import clip, printable
 
@@ -230,6 +231,22 @@ def _about_track(event: ev.RoomEvent) -> _Told:
     return None
 
 
+def _report_fields(report: ReconnectReport) -> dict[str, Any]:
+    end = report.ended_by
+    return {
+        "succeeded": report.succeeded,
+        "source": report.cause.source,
+        "reason": report.cause.reason.name,
+        "detail": report.cause.detail,
+        "ended_by": None if end is None else end.reason.name,
+        "modes": list(report.modes),
+        "attempts": report.attempts,
+        "seconds": round(report.duration, 3),
+        "messages_replayed": report.messages_replayed,
+        "tracks_restored": report.tracks_restored,
+    }
+
+
 def _about_room(event: ev.RoomEvent) -> _Told:
     match event:
         case ev.RoomMetadataChanged(old, new):
@@ -252,6 +269,10 @@ def _about_room(event: ev.RoomEvent) -> _Told:
             return "a data track is published no more", {"track": sid}
         case ev.DataUndelivered(count, reason):
             return f"{count} data packets may not have arrived: {reason}", {"count": count}
+        case ev.DataMissed(who, count):
+            return f"at least {count} durable messages of {_who(who)} are lost", {**_by(who), "count": count}
         case ev.DataTrackPublished():
             return "a data track is published", {}
+        case ev.ReconnectReported(report):
+            return f"reconnecting: {printable(str(report))}", _report_fields(report)
     return None

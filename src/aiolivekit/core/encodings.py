@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from ..enums import TrackSource, VideoCodec, VideoQuality
+from ..enums import DegradationPreference, TrackSource, VideoCodec, VideoQuality
 from ..options import TrackPublishOptions
 
-__all__ = ["Encoding", "VideoLayer", "audio_encodings", "video_encodings", "video_layers"]
+__all__ = ["Encoding", "VideoLayer", "audio_encodings", "degradation", "video_encodings", "video_layers"]
 
 Number = TypeVar("Number", int, float)
 
@@ -160,6 +160,15 @@ def video_encodings(
         return [encoding]
     full = replace(encoding, scale_resolution_down_by=1.0)
     return [replace(each, rid=rid) for rid, each in zip(_RIDS, [*lower, full], strict=False)]
+
+
+def degradation(options: TrackPublishOptions, *, screencast: bool = False) -> DegradationPreference:
+    """Return what is given up first when bandwidth or time is short: pictures of a screen, pixels of a camera."""
+    if options.degradation_preference is not None:
+        return DegradationPreference(options.degradation_preference)
+    if screencast or options.source == TrackSource.SOURCE_SCREENSHARE:
+        return DegradationPreference.MAINTAIN_RESOLUTION
+    return DegradationPreference.MAINTAIN_FRAMERATE
 
 
 def _count_layers(width: int, height: int) -> int:

@@ -24,6 +24,7 @@ __all__ = [
     "Cause",
     "Effect",
     "End",
+    "Episode",
     "Failure",
     "Mode",
     "Reconnection",
@@ -110,20 +111,35 @@ class CancelAttempt:
 
 
 @dataclass(frozen=True, slots=True)
-class Recovered:
-    """The episode ended well."""
+class Episode:
+    """What an episode of reconnecting was, once it is over.
+
+    Args:
+        mode: The one it ended in.
+        cause: What began it.
+        attempts: Made.
+        duration: Seconds.
+        tried: The modes in which attempts were made, in order.
+    """
 
     mode: Mode
     cause: Cause
     attempts: int
     duration: float
+    tried: tuple[Mode, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered(Episode):
+    """The episode ended well."""
 
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """Close the engine, for this cause."""
+    """Close the engine, for this cause; `episode` tells what was tried, if anything was being tried."""
 
     cause: Cause
+    episode: Episode | None = None
 
 
 Effect = Announce | Attempt | CancelAttempt | Recovered | End
@@ -150,6 +166,7 @@ class Reconnection:
     media_alive: bool = True
     """Whether the media path still stands, as far as is known."""
     revoked: bool = False
+    _tried: tuple[Mode, ...] = ()
     _began: float = 0.0
     _cause: Cause | None = None
     _hurried: int = 0
@@ -184,7 +201,7 @@ class Reconnection:
             self.revoked = True
             return self._take(Input.REVOKED, now, cause)
         if self.state is State.CONNECTED:
-            self._began, self._cause, self.attempts = now, cause, 0
+            self._began, self._cause, self.attempts, self._tried = now, cause, 0, ()
             if self._recovered is not None and now - self._recovered < _FLAPPING:
                 self._flaps += 1
             else:
@@ -272,17 +289,23 @@ class Reconnection:
                     effects.append(Announce(_known(self.mode), cause))
                 case Do.ATTEMPT:
                     self.attempts += 1
-                    effects.append(Attempt(_known(self.mode), self.attempts, _known(self._cause)))
+                    mode = _known(self.mode)
+                    if mode not in self._tried:
+                        self._tried = (*self._tried, mode)
+                    effects.append(Attempt(mode, self.attempts, _known(self._cause)))
                 case Do.CANCEL:
                     # An attempt that has reported is over by itself.
                     if not over:
                         effects.append(CancelAttempt(self.attempts))
                 case Do.RECOVERED:
                     self._recovered = now
-                    effects.append(Recovered(_known(before), _known(self._cause), self.attempts, now - self._began))
+                    effects.append(Recovered(*self._episode(_known(before), now)))
                 case Do.END:
-                    effects.append(End(cause))
+                    effects.append(End(cause, None if before is None else Episode(*self._episode(before, now))))
         return effects
+
+    def _episode(self, mode: Mode, now: float) -> tuple[Mode, Cause, int, float, tuple[Mode, ...]]:
+        return mode, _known(self._cause), self.attempts, now - self._began, self._tried
 
 
 def _known(value: T | None) -> T:

@@ -8,8 +8,13 @@ what is buffered the newest packets up to `reserve` bytes are kept.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 
 __all__ = ["RetainedPackets"]
+
+_MARKS = 1024
+_MARK_INTERVAL = 0.05
+"""Seconds between two notes of what has left: together the notes go back for longer than a dead path is waited for."""
 
 
 class RetainedPackets:
@@ -19,12 +24,15 @@ class RetainedPackets:
         reserve: Bytes kept beyond what is buffered: more than is ever on its way at once.
     """
 
-    __slots__ = ("_packets", "_reserve", "_size")
+    __slots__ = ("_handed_over", "_left", "_packets", "_reserve", "_size")
 
     def __init__(self, reserve: int = 1024 * 1024) -> None:
         self._reserve = reserve
-        self._packets: deque[tuple[int, bytes, float]] = deque()
+        self._packets: deque[tuple[int, bytes, int]] = deque()
         self._size = 0
+        self._handed_over = 0
+        self._left: deque[tuple[float, int]] = deque(maxlen=_MARKS)
+        """When how many of the bytes handed over had left this machine."""
 
     def __len__(self) -> int:
         return len(self._packets)
@@ -44,12 +52,20 @@ class RetainedPackets:
             now: When.
         """
         packets = self._packets
-        packets.append((sequence, data, now))
+        self._handed_over += len(data)
+        packets.append((sequence, data, self._handed_over))
         self._size += len(data)
+        self.note_buffered(buffered, now)
         limit = buffered + self._reserve
         # The newest always stays: it may be larger than the limit.
         while self._size > limit and len(packets) > 1:
             self._size -= len(packets.popleft()[1])
+
+    def note_buffered(self, buffered: int, now: float) -> None:
+        """Take note of how many bytes libwebrtc holds; the rest has left. Call it now and then while it holds any."""
+        left, marks = self._handed_over - buffered, self._left
+        if not marks or (left > marks[-1][1] and now >= marks[-1][0] + _MARK_INTERVAL):
+            marks.append((now, left))
 
     def after(self, last: int) -> list[bytes]:
         """Forget the packets up to number `last`; return the rest in order."""
@@ -58,9 +74,10 @@ class RetainedPackets:
             self._size -= len(packets.popleft()[1])
         return [data for _, data, _ in packets]
 
-    def count_since(self, moment: float) -> int:
-        """Return how many of the packets kept were handed over at `moment` or later."""
-        return sum(1 for _, _, handed_over in self._packets if handed_over >= moment)
+    def count_since(self, moment: float, leave_out: Callable[[bytes], bool] = lambda _: False) -> int:
+        """Return how many of the packets kept left this machine at `moment` or later, or not at all, but for some."""
+        before = max((left for when, left in self._left if when < moment), default=0)
+        return sum(1 for _, data, position in self._packets if position > before and not leave_out(data))
 
     def clear(self) -> None:
         """Forget everything."""

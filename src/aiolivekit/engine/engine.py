@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 from collections.abc import Sequence
 from typing import Any
@@ -11,12 +12,14 @@ from livekit.protocol import models, rtc
 
 from .._tasks import TaskScope, finish_despite_cancel
 from ..core.encodings import Encoding
+from ..core.flight import FlightRecorder
 from ..core.reconnection import Cause, Mode
 from ..enums import DataPacketKind, DisconnectReason, SimulateScenarioKind
 from ..errors import ClosedError, EngineError
 from ..options import EngineOptions, TrackPublishOptions
 from ..peer.tracks import LocalSender, OutgoingTrack
 from ..session.events import DataChannelBufferedAmountLowThresholdChanged
+from ..session.requests import AnswerLostError
 from ..session.session import RtcSession, SessionStats
 from .events import Disconnected, EngineEvents
 from .scenarios import simulate
@@ -35,26 +38,47 @@ class RtcEngine:
     another took its place is not heard.
     """
 
-    def __init__(self, url: str, token: str, options: EngineOptions, e2ee_manager: object | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        token: str,
+        options: EngineOptions,
+        e2ee_manager: object | None = None,
+        flight: FlightRecorder | None = None,
+    ) -> None:
         self._e2ee_manager = e2ee_manager
         self._events = EngineEvents()
-        self._sessions = Sessions(url, token, options, self._events, self._lost_for_good)
+        self._sessions = Sessions(url, token, options, self._events, self._lost_for_good, flight)
         self._scope = TaskScope(self._task_failed)
         self._closing: asyncio.Future[None] | None = None
+        self._request_ids = itertools.count(1)
 
     @classmethod
     async def connect(
-        cls, url: str, token: str, options: EngineOptions | None = None, e2ee_manager: object | None = None
+        cls,
+        url: str,
+        token: str,
+        options: EngineOptions | None = None,
+        e2ee_manager: object | None = None,
+        *,
+        flight: FlightRecorder | None = None,
     ) -> tuple[RtcEngine, rtc.JoinResponse, EngineEvents]:
         """Join a room.
 
         A failed try is repeated `options.join_retries` times, unless its cause would not go away by itself (token,
         permission, URL). Cancelling leaves nothing behind.
 
+        Args:
+            url: The server.
+            token: The access token.
+            options: How.
+            e2ee_manager: Of end-to-end encryption.
+            flight: Where it is written down what happens.
+
         Raises:
             ConnectError: One of its kinds, by the cause of the last try.
         """
-        engine = cls(url, token, options or EngineOptions(), e2ee_manager)
+        engine = cls(url, token, options or EngineOptions(), e2ee_manager, flight)
         await engine._sessions.connect()
         return engine, engine._sessions.join, engine._events
 
@@ -111,6 +135,12 @@ class RtcEngine:
             await self.wait_connected()
         return self._sessions.open_session()
 
+    async def _session_of(self, epoch: int | None) -> RtcSession:
+        session = await self._joined_session()
+        if epoch is not None and epoch != self.epoch:
+            raise ClosedError("the session it was meant for has ended")
+        return session
+
     # -- end --
 
     async def close(self, reason: DisconnectReason = DisconnectReason.CLIENT_INITIATED) -> None:
@@ -122,19 +152,22 @@ class RtcEngine:
 
     def _lost_for_good(self, cause: Cause) -> None:
         _logger.warning("the room is lost: %s (%s)", cause.detail or cause.source, cause.reason.name)
-        self._begin_close(cause.reason, cause.detail, leave=cause.source != "leave")
+        self._begin_close(cause.reason, cause.detail, leave=cause.source != "leave", cause=cause)
 
-    def _begin_close(self, reason: DisconnectReason, detail: str, *, leave: bool) -> asyncio.Future[None]:
+    def _begin_close(
+        self, reason: DisconnectReason, detail: str, *, leave: bool, cause: Cause | None = None
+    ) -> asyncio.Future[None]:
         if self._closing is None:
-            self._closing = asyncio.ensure_future(self._close(reason, detail, leave=leave))
+            self._closing = asyncio.ensure_future(self._close(reason, detail, leave=leave, cause=cause))
         return self._closing
 
-    async def _close(self, reason: DisconnectReason, detail: str, *, leave: bool) -> None:
+    async def _close(self, reason: DisconnectReason, detail: str, *, leave: bool, cause: Cause | None) -> None:
         try:
             await self._sessions.aclose(reason, leave=leave)
             await self._scope.aclose()
         finally:
-            self._events.put(Disconnected(reason, detail))
+            episode = None if cause is None else self._sessions.recovery.given_up
+            self._events.put(Disconnected(reason, detail, cause, episode, self._sessions.replayed))
             self._events.end()
 
     def _task_failed(self, name: str, error: BaseException) -> None:
@@ -197,7 +230,7 @@ class RtcEngine:
 
     # -- tracks --
 
-    async def add_track(self, request: rtc.AddTrackRequest) -> models.TrackInfo:
+    async def add_track(self, request: rtc.AddTrackRequest, *, epoch: int | None = None) -> models.TrackInfo:
         """Announce a track of ours and wait for the server's word.
 
         Raises:
@@ -205,7 +238,7 @@ class RtcEngine:
             RequestTimeoutError: If it does not answer.
             ClosedError: If the engine is closed meanwhile.
         """
-        return await (await self._joined_session()).add_track(request)
+        return await (await self._session_of(epoch)).add_track(request)
 
     async def create_sender(
         self,
@@ -214,14 +247,22 @@ class RtcEngine:
         encodings: Sequence[Encoding],
         *,
         stereo: bool = False,
+        epoch: int | None = None,
     ) -> LocalSender:
         """Add the section in which a track is sent; `negotiate` puts it into force.
 
+        Args:
+            track: What is sent.
+            options: How.
+            encodings: In which layers.
+            stereo: Whether two channels are sent.
+            epoch: The session in which the track was announced; another one would not know what the section is for.
+
         Raises:
             MediaError: If libwebrtc cannot send it so.
-            ClosedError: If the engine is closed.
+            ClosedError: If the engine is closed, or that session has ended.
         """
-        return (await self._joined_session()).create_sender(track, options, encodings, stereo=stereo)
+        return (await self._session_of(epoch)).create_sender(track, options, encodings, stereo=stereo)
 
     def remove_track(self, sender: LocalSender) -> None:
         """Stop sending a track; a sender that is stale is ignored."""
@@ -265,17 +306,25 @@ class RtcEngine:
         self._sessions.post(request)
 
     def new_request_id(self) -> int:
-        """Return an id for a request whose answer `get_response` waits for."""
-        return self._sessions.open_session().requests.new_id()
+        """Return an id for a request whose answer `get_response` waits for; no other one of this visit has it."""
+        self._sessions.open_session()
+        return next(self._request_ids)
 
     async def get_response(self, request_id: int, timeout: float = 5.0) -> rtc.RequestResponse:
         """Wait for the server's answer to a request.
 
         Raises:
+            AnswerLostError: If it was lost in a resume or a restart; whether the request was heeded is not known.
             RequestTimeoutError: If it does not come within `timeout` seconds.
             ClosedError: If the engine is closed meanwhile.
         """
-        return await self._sessions.open_session().requests.response(request_id, timeout)
+        session = self._sessions.open_session()
+        try:
+            return await session.requests.response(request_id, timeout)
+        except ClosedError:
+            if self._closing is not None:
+                raise
+            raise AnswerLostError("the answer of the server was lost in a restart") from None
 
     async def get_stats(self) -> SessionStats:
         """Return the stats of the session in force, or after the end those it ended with."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from livekit.protocol import rtc
 
+from ..core.reconnection import Cause, Episode
 from ..enums import DisconnectReason
 from ..session.events import SessionEvent
 from ..session.resume import RoomState
@@ -73,9 +74,13 @@ class Resumed:
     Args:
         present: The sids of the participants the server told of meanwhile, which are all there are: who was here
             before and is not among them has left. `None` when it told of none.
+        episode: What it took.
+        replayed: How many reliable packets were sent again in the episode.
     """
 
     present: frozenset[str] | None = None
+    episode: Episode | None = None
+    replayed: int = 0
     acknowledge: Acknowledge = field(default_factory=Acknowledge)
 
 
@@ -96,8 +101,15 @@ class SignalRestarted:
 
 @dataclass(slots=True)
 class Restarted:
-    """The new session is up and has taken the place of the old one."""
+    """The new session is up and has taken the place of the old one.
 
+    Args:
+        episode: What it took.
+        replayed: How many reliable packets were sent again in the episode, before the restart.
+    """
+
+    episode: Episode | None = None
+    replayed: int = 0
     acknowledge: Acknowledge = field(default_factory=Acknowledge)
 
 
@@ -111,10 +123,21 @@ class DataUndelivered:
 
 @dataclass(slots=True)
 class Disconnected:
-    """The visit is over; the last event. `detail` says more than the reason when there is more to say."""
+    """The visit is over; the last event.
+
+    Args:
+        reason: Why.
+        detail: Says more than the reason when there is more to say.
+        cause: What ended it; `None` when the application left.
+        episode: The attempts to reconnect that were going on, if any were.
+        replayed: How many reliable packets were sent again in them.
+    """
 
     reason: DisconnectReason
     detail: str = ""
+    cause: Cause | None = None
+    episode: Episode | None = None
+    replayed: int = 0
 
 
 EngineEvent = (

@@ -10,6 +10,7 @@ from typing import Protocol
 from livekit.protocol import models, rtc
 
 from .._tasks import finish_despite_cancel
+from ..core.flight import SILENT, FlightRecorder
 from ..core.reconnect_table import State
 from ..core.reconnection import (
     Announce,
@@ -18,6 +19,7 @@ from ..core.reconnection import (
     Cause,
     Effect,
     End,
+    Episode,
     Failure,
     Mode,
     Reconnection,
@@ -26,13 +28,13 @@ from ..core.reconnection import (
 )
 from ..enums import DisconnectReason
 from ..errors import (
-    ClosedError,
     ConnectError,
     InvalidTokenError,
     PermissionDeniedError,
     ProtocolError,
     RoomNotFoundError,
     ServerLeaveError,
+    TokenSourceError,
     TransportError,
 )
 from ..options import ReconnectPolicy
@@ -89,14 +91,26 @@ class Recovery:
         host: Does what is decided.
         policy: Delays, and when to give up.
         rng: Where jitter comes from.
+        flight: Where it is written down what is decided.
     """
 
-    def __init__(self, host: RecoveryHost, policy: ReconnectPolicy, rng: Random | None = None) -> None:
+    def __init__(
+        self,
+        host: RecoveryHost,
+        policy: ReconnectPolicy,
+        rng: Random | None = None,
+        flight: FlightRecorder = SILENT.recorder,
+    ) -> None:
+        self.given_up: Episode | None = None
+        """The episode that ended the visit, if one did."""
         self._host = host
+        self._flight = flight
         self._machine = Reconnection(policy, rng or Random())  # noqa: S311 - jitter, no secret
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._work: asyncio.Task[None] | None = None
+        # One at work and those before it that have been cancelled and still clear up.
+        self._working: set[asyncio.Task[None]] = set()
         self._announced: Acknowledge | None = None
         self._settled = asyncio.Event()
         self._settled.set()
@@ -124,6 +138,9 @@ class Recovery:
         cause = Cause(event.source, event.reason, event.detail)
         wish = _WISHES.get(event.action, Wish.RESTART)
         media = event.source in _MEDIA_SOURCES
+        self._flight.note(
+            "engine", "lost", source=event.source, reason=event.reason.name, action=wish.value, detail=event.detail
+        )
         self._perform(self._machine.lost(cause, wish, self._loop.time(), hurry=event.retry_now, media=media))
 
     def retry_now(self) -> None:
@@ -136,12 +153,13 @@ class Recovery:
         # The end that this decides is under way already.
         effects = self._machine.close(cause, self._loop.time())
         self._perform([effect for effect in effects if not isinstance(effect, End)])
+        self._settled.set()
 
     async def aclose(self) -> None:
         """As `close`, and wait until what was under way has been stopped."""
         self.close()
-        if self._work is not None and self._work is not asyncio.current_task():
-            await asyncio.wait([self._work])
+        while others := self._working - {asyncio.current_task()}:
+            await asyncio.wait(others)
 
     # -- what is done --
 
@@ -150,21 +168,29 @@ class Recovery:
             match effect:
                 case Announce(mode, cause):
                     _logger.warning("%s: %s (%s)", mode.value, cause.detail or cause.source, cause.reason.name)
+                    self._flight.note("engine", "reconnecting", mode=mode.value, cause=cause.source)
                     self._settled.clear()
                     self._announced = self._host.announce(mode, cause)
                 case Attempt():
+                    self._flight.note("engine", "attempt", mode=effect.mode.value, attempt=effect.number)
                     # A task of its own each time: the one before it, cancelled or not, clears up first.
-                    self._work = self._loop.create_task(
+                    self._work = work = self._loop.create_task(
                         self._attempt(effect, self._work), name=f"aiolivekit-{effect.mode.value}"
                     )
+                    self._working.add(work)
+                    work.add_done_callback(self._working.discard)
                 case CancelAttempt():
+                    self._flight.note("engine", "attempt cancelled", attempt=effect.number)
                     if self._work is not None:
                         self._work.cancel()
                 case Recovered():
                     _logger.info("%s succeeded at attempt %d", effect.mode.value, effect.attempts)
+                    self._note_end("recovered", effect, effect.cause)
                     self._settled.set()
                     self._host.recovered(effect)
-                case End(cause):
+                case End(cause, episode):
+                    self._note_end("given up" if episode else "ended", episode, cause)
+                    self.given_up = episode
                     self._settled.set()
                     self._host.end(cause)
         self._arm()
@@ -178,34 +204,68 @@ class Recovery:
                     "nobody acknowledged within %g s that a %s begins", HANDSHAKE_TIMEOUT, attempt.mode.value
                 )
             self._announced = None
-        now = self._loop.time
+        error: Exception | None = None
+        try:
+            await self._make(attempt)
+        except Exception as caught:  # noqa: BLE001 - judged below
+            error = caught
+        if self._machine.state is State.CLOSED or self._work is not asyncio.current_task():
+            # Cancelled, too late to be stopped: nobody waits for its end any more.
+            return
+        self._perform(self._report(attempt, error))
+
+    def _report(self, attempt: Attempt, error: Exception | None) -> list[Effect]:
+        """Tell the machine how an attempt went."""
+        now = self._loop.time()
+        if error is not None:
+            status = error.status if isinstance(error, ConnectError) else None
+            self._flight.note(
+                "engine", "attempt failed", attempt=attempt.number, error=type(error).__name__, status=status
+            )
+        match error:
+            case None:
+                return self._machine.succeeded(now)
+            case ConnectError():
+                failure, cause, hurry = judge(error)
+                if failure is Failure.NO_WORD and attempt.mode is Mode.RESUME and self._host.media_failed():
+                    failure = Failure.MEDIA
+                _logger.warning("%s, attempt %d: %s", attempt.mode.value, attempt.number, error)
+                return self._machine.failed(failure, cause, now, hurry=hurry)
+            case _:  # an error of ours ends the attempt, not the room
+                _logger.error("%s, attempt %d failed unexpectedly", attempt.mode.value, attempt.number, exc_info=error)
+                cause = Cause("internal", DisconnectReason.UNKNOWN_REASON, type(error).__name__)
+                return self._machine.failed(Failure.MISMATCH, cause, now)
+
+    async def _make(self, attempt: Attempt) -> None:
         try:
             if attempt.mode is Mode.RESUME:
                 await self._host.resume(_REASONS.get(attempt.cause.source, models.ReconnectReason.RR_UNKNOWN))
             else:
                 await self._host.restart()
-        except ClosedError:
-            # The engine is being closed, which needs no words of ours.
-            return
-        except ConnectError as error:
-            failure, cause, hurry = judge(error)
-            if failure is Failure.NO_WORD and attempt.mode is Mode.RESUME and self._host.media_failed():
-                failure = Failure.MEDIA
-            _logger.warning("%s, attempt %d: %s", attempt.mode.value, attempt.number, error)
-            effects = self._machine.failed(failure, cause, now(), hurry=hurry)
-        except Exception as error:  # an error of ours ends the attempt, not the room
-            _logger.exception("%s, attempt %d failed unexpectedly", attempt.mode.value, attempt.number)
-            cause = Cause("internal", DisconnectReason.UNKNOWN_REASON, str(error))
-            effects = self._machine.failed(Failure.MISMATCH, cause, now())
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is not None and not task.cancelling():
+                # Nobody cancelled us: something that was waited for was. Unreported, it would be the last attempt.
+                raise RuntimeError("a step was cancelled from elsewhere") from None
+            raise
+
+    def _note_end(self, what: str, episode: Episode | None, cause: Cause) -> None:
+        fields = {"source": cause.source, "reason": cause.reason.name, "detail": cause.detail}
+        if episode is None:
+            self._flight.note("engine", what, **fields)
         else:
-            effects = self._machine.succeeded(now())
-        self._perform(effects)
+            took = round(episode.duration, 4)
+            self._flight.note(
+                "engine", what, mode=episode.mode.value, attempts=episode.attempts, duration=took, **fields
+            )
 
     def _arm(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         if self._machine.deadline is not None:
+            delay = self._machine.deadline - self._loop.time()
+            self._flight.note("engine", "waiting", state=self.state.value, delay=delay)
             self._timer = self._loop.call_at(self._machine.deadline, self._wake)
 
     def _wake(self) -> None:
@@ -231,6 +291,9 @@ def judge(error: ConnectError) -> tuple[Failure, Cause, bool]:
         case InvalidTokenError() | PermissionDeniedError() | RoomNotFoundError():
             # Only the validate request makes an error one of these; a bare 401 is a `ServerRefusedError`.
             return Failure.REVOKED, Cause("token", DisconnectReason.JOIN_FAILURE, error.message), False
+        case TokenSourceError():
+            # The application may have another one next time.
+            return Failure.NO_WORD, Cause("token", DisconnectReason.JOIN_FAILURE, error.message), False
         case ProtocolError():
             return Failure.MISMATCH, Cause("signal", DisconnectReason.JOIN_FAILURE, str(error)), False
         case TransportError():

@@ -14,15 +14,17 @@ from collections.abc import Callable
 from livekit.protocol import models, rtc
 
 from .._tasks import finish_despite_cancel
+from ..core.flight import SILENT, FlightRecorder
 from ..core.reconnect_table import State
 from ..core.reconnection import Cause, Mode, Recovered
 from ..core.reliable import ReceiveState
 from ..enums import DisconnectReason
 from ..errors import ClosedError, ConnectError
 from ..options import EngineOptions
-from ..session.events import DataReceived, RoomMoved, SessionClosed, SessionEvent
+from ..session.events import DataReceived, RefreshToken, RoomMoved, SessionClosed, SessionEvent
 from ..session.resume import Resume, RoomState
-from ..session.session import RtcSession, SessionContext
+from ..session.session import RtcSession, SessionContext, connect_error
+from .access import Access
 from .events import (
     Acknowledge,
     DataUndelivered,
@@ -53,13 +55,19 @@ class Sessions:
         options: Of the engine.
         events: Where events go.
         end: Closes the engine.
+        flight: Where it is written down what happens.
     """
 
     def __init__(
-        self, url: str, token: str, options: EngineOptions, events: EngineEvents, end: Callable[[Cause], None]
+        self,
+        url: str,
+        token: str,
+        options: EngineOptions,
+        events: EngineEvents,
+        end: Callable[[Cause], None],
+        flight: FlightRecorder | None = None,
     ) -> None:
-        self._url = url
-        self._token = token
+        self._access = Access(url, token, options, lambda fresh: events.put(RefreshToken(url, fresh)))
         self._options = options
         self._events = events
         self._end = end
@@ -67,11 +75,15 @@ class Sessions:
         self._session: RtcSession | None = None
         self._posting: RtcSession | None = None
         self._resume: Resume | None = None
+        self._lost_meanwhile: SessionClosed | None = None
         self._closed = False
         self._received = ReceiveState()
         self.join = rtc.JoinResponse()
         self.participant = models.ParticipantInfo()
-        self.recovery = Recovery(self, options.reconnect_policy)
+        self.replayed = 0
+        """Reliable packets sent again in the episode that is going on."""
+        self._flight = SILENT.recorder if flight is None else flight
+        self.recovery = Recovery(self, options.reconnect_policy, flight=self._flight)
 
     # -- what is so --
 
@@ -101,19 +113,25 @@ class Sessions:
     async def connect(self) -> None:
         """Join; a failed try is repeated unless its cause would not go away by itself.
 
+        A server with regions is tried once when each of them has been.
+
         Raises:
             ConnectError: By the cause of the last try.
         """
-        retries = self._options.join_retries
-        for attempt in range(retries + 1):
+        retries, attempt = self._options.join_retries, 0
+        while True:
             try:
                 self._session = await self._begin(self._joined_first)
                 return
             except ConnectError as error:
+                if self._access.elsewhere:
+                    _logger.warning("could not connect (%s), trying the next region", error)
+                    continue
                 if attempt == retries or not error.retryable:
                     raise
-                _logger.warning("could not connect (%s), trying again (%d of %d)", error, attempt + 1, retries)
-            await asyncio.sleep(random.uniform(0, _JOIN_RETRY_BASE * 2**attempt))  # noqa: S311 - jitter, no secret
+                attempt += 1
+                _logger.warning("could not connect (%s), trying again (%d of %d)", error, attempt, retries)
+            await asyncio.sleep(random.uniform(0, _JOIN_RETRY_BASE * 2 ** (attempt - 1)))  # noqa: S311 - jitter
 
     async def _begin(self, joined: Callable[[int, RtcSession, rtc.JoinResponse], None]) -> RtcSession:
         epoch = self._epoch + 1
@@ -121,12 +139,14 @@ class Sessions:
             emit=lambda event: self._on_event(epoch, event),
             joined=lambda session, join: joined(epoch, session, join),
             received=self._received,
+            flight=self._flight.tap(epoch),
         )
-        session, _ = await RtcSession.connect(self._url, self._token, self._options, context)
+        session, _ = await self._access.join(lambda url, token: RtcSession.connect(url, token, self._options, context))
         return session
 
     def _joined_first(self, epoch: int, session: RtcSession, join: rtc.JoinResponse) -> None:
         self._epoch, self._posting = epoch, session
+        self._flight.begin_epoch(epoch)
         self.join, self.participant = join, join.participant
 
     # -- events --
@@ -141,7 +161,11 @@ class Sessions:
         match event:
             case SessionClosed():
                 self._on_loss(event)
+            case RefreshToken():
+                self._access.told_token(event.token)
+                self._events.put(event)
             case RoomMoved():
+                self._access.told_token(event.moved.token)
                 if event.moved.HasField("participant"):
                     self.participant = event.moved.participant
                 self._events.put(event)
@@ -150,11 +174,8 @@ class Sessions:
 
     def _on_loss(self, event: SessionClosed) -> None:
         _logger.info("lost: %s (%s)", event.detail or event.source, event.reason.name)
-        if self.recovery.state is State.RESTARTING and event.reason is DisconnectReason.DUPLICATE_IDENTITY:
-            # The server ends the old session because of the new one; the two links are not ordered.
-            return
-        if self._session is not None:
-            self._token = self._session.signal.token
+        self._lost_meanwhile = event
+        self._access.sent_to(event.regions)
         self.recovery.lost(event)
 
     # -- RecoveryHost --
@@ -173,8 +194,9 @@ class Sessions:
         """See `RecoveryHost`."""
         self._resume = resume = Resume(reason, self._signal_resumed)
         try:
-            await resume.run(self.current)
+            await self._access.with_token(lambda token: resume.run(self.current, token))
         finally:
+            self.replayed += resume.replayed
             self._tell_undelivered(resume.missing, "the server has not got them, and they are not kept any more")
 
     async def _signal_resumed(self, response: rtc.ReconnectResponse) -> RoomState:
@@ -187,37 +209,45 @@ class Sessions:
     async def restart(self) -> None:
         """See `RecoveryHost`."""
         old = self.current
-        self._token = old.signal.token
         if not old.signal.closed:
-            # The server would take two links of one identity for an attack on the first.
+            # The server ends the old session at the join, as that of a duplicate identity: that is not for us.
             old.signal.abandon()
         # The join ends the old session on the server, and what it has not read by then is gone.
         await old.confirm_sent()
+        self._lost_meanwhile = None
         session = await self._begin(self._joined_anew)
         session.channels.adopt(old.channels)
         self._session = session
-        await finish_despite_cancel(old.aclose(leave=False))
-        self._tell_undelivered(old.undelivered, "they were on their way when the connection was lost")
+        try:
+            await finish_despite_cancel(old.aclose(leave=False))
+        finally:
+            self._tell_undelivered(old.undelivered, "they were on their way when the connection was lost")
+        if self._lost_meanwhile is not None:
+            # While the old session was being closed; recovery takes no loss for news before we have returned.
+            raise connect_error(self._lost_meanwhile)
 
     def _joined_anew(self, epoch: int, session: RtcSession, join: rtc.JoinResponse) -> None:
         # From here on the server hears the old session no more, and neither do we.
         self._epoch, self._posting = epoch, session
+        self._flight.begin_epoch(epoch)
         self.join, self.participant = join, join.participant
         self._events.put(SignalRestarted(join))
 
     def _tell_undelivered(self, count: int, reason: str) -> None:
         if count:
             _logger.warning("%d reliable packets may not have arrived: %s", count, reason)
+            self._flight.note("engine", "data undelivered", count=count)
             self._events.put(DataUndelivered(count, reason))
 
     def recovered(self, report: Recovered) -> None:
         """See `RecoveryHost`."""
+        replayed, self.replayed = self.replayed, 0
         if report.mode is Mode.RESTART:
-            self._events.put(Restarted())
+            self._events.put(Restarted(report, replayed))
             return
         assert self._resume is not None
         present, self._resume = self._resume.seen, None
-        self._events.put(Resumed(None if present is None else frozenset(present)))
+        self._events.put(Resumed(None if present is None else frozenset(present), report, replayed))
 
     def end(self, cause: Cause) -> None:
         """See `RecoveryHost`."""
@@ -239,6 +269,6 @@ class Sessions:
         Raises:
             ClosedError: If the engine is closed.
         """
-        if self._closed:
+        if self._closed or self.recovery.state is State.CLOSED:
             raise ClosedError("the engine is closed")
         return self.current

@@ -14,10 +14,12 @@ from typing import Any, Literal, Protocol
 import webrtc
 
 from ..core.encodings import Encoding
+from ..core.flight import SILENT, FlightTap, plain_words
 from ..errors import NegotiationError
 from . import runtime
 from .channel import ChannelSink, DataChannel, FastChannel
 from .tracks import LocalSender, MediaKind, OutgoingTrack, RemoteMedia, stats_dicts
+from .watch import StateWatch
 
 __all__ = ["IceServerInit", "PeerConnection", "PeerSink", "PeerState"]
 
@@ -63,12 +65,13 @@ class PeerConnection:
     Args:
         name: For the log: publisher or subscriber.
         sink: Told of candidates, states and channels.
+        flight: Where every change of state is written down.
 
     Raises:
         ForkError: In a child forked after libwebrtc's threads had started.
     """
 
-    def __init__(self, name: str, sink: PeerSink) -> None:
+    def __init__(self, name: str, sink: PeerSink, flight: FlightTap = SILENT) -> None:
         runtime.check()
         self.name = name
         self._sink = sink
@@ -80,6 +83,7 @@ class PeerConnection:
         self._pc.on("icecandidate", self._on_candidate)
         self._pc.on("connectionstatechange", self._on_state)
         self._pc.on("datachannel", self._on_channel)
+        self._watch = StateWatch(name, self._pc, flight)
 
     # -- configuration --
 
@@ -141,7 +145,9 @@ class PeerConnection:
         try:
             await self._pc.set_remote_description(webrtc.RTCSessionDescriptionInit(kind, sdp))
         except (webrtc.PythonWebRTCExceptionBase, ValueError, TypeError) as error:
-            raise NegotiationError(f"the {self.name} could not apply the server's {kind.value}: {error}") from error
+            # libwebrtc quotes the line it stumbles over, which may hold an address or a password.
+            words = plain_words(str(error))
+            raise NegotiationError(f"the {self.name} could not apply the server's {kind.value}: {words}") from None
         self._awaiting_restart = False
         held, self._held_candidates = self._held_candidates, []
         for candidate in held:
@@ -256,6 +262,7 @@ class PeerConnection:
         return "closed" if self._closed else self._pc.connection_state.value
 
     def _on_state(self, _event: webrtc.Event) -> None:
+        self._watch.changed()
         self._sink.on_peer_state(self, self.state)
 
     async def get_stats(self) -> list[dict[str, Any]]:
@@ -266,6 +273,7 @@ class PeerConnection:
         """Close the connection, its channels and transceivers; nothing reaches the sink any more."""
         if not self._closed:
             self._closed = True
+            self._watch.close()
             self._pc.off()
             self._pc.close()
 

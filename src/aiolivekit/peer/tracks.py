@@ -8,11 +8,20 @@ from typing import Any, Literal, Protocol
 import webrtc
 
 from ..core.encodings import Encoding
+from ..enums import DegradationPreference
 from ..errors import MediaError
 
 __all__ = ["LocalMedia", "LocalSender", "MediaKind", "OutgoingTrack", "RemoteMedia"]
 
 MediaKind = Literal["audio", "video"]
+
+_Preference = webrtc.RTCDegradationPreference
+_DEGRADATION = {
+    DegradationPreference.BALANCED: _Preference.balanced,
+    DegradationPreference.MAINTAIN_FRAMERATE: _Preference.maintain_framerate,
+    DegradationPreference.MAINTAIN_RESOLUTION: _Preference.maintain_resolution,
+    DegradationPreference.MAINTAIN_FRAMERATE_AND_RESOLUTION: _Preference.maintain_framerate_and_resolution,
+}
 
 
 class LocalMedia(Protocol):
@@ -136,6 +145,21 @@ class LocalSender:
             )
             for each in self._transceiver.sender.get_parameters().encodings
         ]
+
+    async def prefer(self, degradation: DegradationPreference) -> None:
+        """Say what is given up first when bandwidth or time is short.
+
+        Raises:
+            MediaError: If libwebrtc does not do it.
+        """
+        if self._pc is None:
+            return
+        try:
+            parameters = self._transceiver.sender.get_parameters()
+            parameters.degradation_preference = _DEGRADATION[degradation]
+            await self._transceiver.sender.set_parameters(parameters)
+        except (webrtc.PythonWebRTCExceptionBase, ValueError, TypeError) as error:
+            raise MediaError(f"libwebrtc cannot prefer that: {error}") from error
 
     async def activate(self, active: Sequence[bool]) -> None:
         """Send these encodings and no others, without a negotiation; of several calls at once the last counts.

@@ -9,8 +9,8 @@ from typing import Any
 
 from livekit.protocol import models, rtc
 
-from ..core.encodings import Encoding, audio_encodings, video_encodings, video_layers
-from ..enums import TrackSource, VideoCodec, VideoQuality
+from ..core.encodings import Encoding, audio_encodings, degradation, video_encodings, video_layers
+from ..enums import DegradationPreference, TrackSource, VideoCodec, VideoQuality
 from ..errors import PublishError
 from ..options import TrackPublishOptions
 from .track import LocalAudioTrack, LocalTrack
@@ -33,11 +33,13 @@ class Announcement:
         request: What the server is asked.
         encodings: What is sent.
         stereo: Whether audio has two channels.
+        degradation: What of video is given up first.
     """
 
     request: rtc.AddTrackRequest
     encodings: list[Encoding]
     stereo: bool = False
+    degradation: DegradationPreference | None = None
 
     @classmethod
     def of(cls, track: LocalTrack, options: TrackPublishOptions, cid: str) -> Announcement:
@@ -102,4 +104,4 @@ class Announcement:
         ]
         request.layers.extend(layers)
         request.simulcast_codecs.add(codec=codec.name.lower(), cid=request.cid, layers=layers)
-        return cls(request, encodings)
+        return cls(request, encodings, degradation=degradation(options, screencast=source.is_screencast))

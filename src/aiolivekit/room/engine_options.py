@@ -24,4 +24,5 @@ def engine_options_of(options: RoomOptions) -> EngineOptions:
         join_retries=options.join_retries,
         reconnect_policy=options.reconnect_policy or BackoffPolicy(),
         outage=options.outage or Outage(),
+        token_source=options.token_source,
     )

@@ -38,12 +38,14 @@ EventTypes = Literal[
     "disconnected",
     "reconnecting",
     "reconnected",
+    "reconnect_reported",
     "room_updated",
     "moved",
     "token_refreshed",
     "data_track_published",
     "data_track_unpublished",
     "data_undelivered",
+    "data_missed",
 ]
 
 ParticipantEventTypes = Literal[

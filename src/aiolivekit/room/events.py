@@ -15,6 +15,7 @@ from .event_names import EventTypes
 if TYPE_CHECKING:
     from .packets import DataPacket, SipDTMF, TranscriptionSegment
     from .participant import Participant, ParticipantPermission, RemoteParticipant
+    from .report import ReconnectReport
     from .track import LocalTrack, RemoteTrack
     from .track_publication import LocalTrackPublication, RemoteTrackPublication, TrackPublication
 
@@ -24,6 +25,7 @@ __all__ = [
     "Connected",
     "ConnectionQualityChanged",
     "ConnectionStateChanged",
+    "DataMissed",
     "DataReceived",
     "DataTrackPublished",
     "DataTrackUnpublished",
@@ -44,6 +46,7 @@ __all__ = [
     "ParticipantMetadataChanged",
     "ParticipantNameChanged",
     "ParticipantPermissionsChanged",
+    "ReconnectReported",
     "Reconnected",
     "Reconnecting",
     "RoomEvent",
@@ -392,6 +395,23 @@ class DataUndelivered(RoomEvent):
     name = "data_undelivered"
     count: int
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class DataMissed(RoomEvent):
+    """At least `count` durable messages for us are lost, between those before and after (not in `livekit.rtc`)."""
+
+    name = "data_missed"
+    participant: RemoteParticipant
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReconnectReported(RoomEvent):
+    """An episode of reconnecting is over: told behind `Reconnected` or before `Disconnected` (not in `livekit.rtc`)."""
+
+    name = "reconnect_reported"
+    report: ReconnectReport
 
 
 @dataclass(frozen=True, slots=True)

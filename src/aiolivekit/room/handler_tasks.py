@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import Any
 
+from ..core.flight import SILENT, FlightRecorder
 from ._begin import begin
 
 __all__ = ["HANDLER_GRACE", "ErrorHook", "HandlerTasks"]
@@ -46,13 +47,15 @@ class HandlerTasks:
     Attributes:
         slow: Seconds after which a handler that still runs is reported in the log, once.
         on_error: Called with the event's name, the handler and what it raised, after that was logged.
+        flight: Where it is written down that a handler failed.
     """
 
-    __slots__ = ("_end_timer", "_ending", "_running", "_slow_timer", "on_error", "slow")
+    __slots__ = ("_end_timer", "_ending", "_running", "_slow_timer", "flight", "on_error", "slow")
 
     def __init__(self) -> None:
         self.slow = SLOW_HANDLER
         self.on_error: ErrorHook | None = None
+        self.flight: FlightRecorder = SILENT.recorder
         self._running: dict[asyncio.Task[Any], _Running] = {}
         self._ending: set[_Running] = set()
         self._slow_timer: asyncio.TimerHandle | None = None
@@ -88,6 +91,8 @@ class HandlerTasks:
     def failed(self, event: str, callback: Callable[..., Any], error: BaseException) -> None:
         """Log what a handler raised, and pass it to the hook."""
         _logger.error("the handler %s of %s failed", _name(callback), event, exc_info=error)
+        # Not what it said, which is the application's.
+        self.flight.note("room", "handler failed", event=event, handler=_name(callback), error=type(error).__name__)
         if self.on_error is not None:
             try:
                 self.on_error(event, callback, error)

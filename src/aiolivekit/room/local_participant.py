@@ -7,14 +7,15 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from livekit.protocol import models, rtc
 
 from ..core.participants import LocalFields
 from ..enums import DataPacketKind
-from ..errors import RequestError
+from ..errors import RequestError, SignalClosedError
 from ..options import ParticipantTrackPermission, TrackPublishOptions
+from ..session.requests import AnswerLostError
 from .handler_tasks import HandlerTasks
 from .local_tracks import Announce, LocalTracks
 from .packets import Transcription, dtmf_packet, transcription_packet, user_packet
@@ -23,6 +24,7 @@ from .track import LocalTrack
 from .track_publication import LocalTrackPublication, TrackPublication
 
 if TYPE_CHECKING:
+    from ..data.durable import Durable
     from ..engine.engine import RtcEngine
 
 __all__ = ["LocalParticipant"]
@@ -55,6 +57,7 @@ class LocalParticipant(Participant):
         self._engine = engine
         self._amend = amend
         self._warned_of_data = False
+        self._durable: Durable[Any] | None = None
         self._tracks = LocalTracks(engine, self, announce, tasks)
 
     @property
@@ -71,6 +74,7 @@ class LocalParticipant(Participant):
         reliable: bool = True,
         destination_identities: Sequence[str] = [],
         topic: str = "",
+        durable: bool = False,
     ) -> None:
         """Send data to the others in the room.
 
@@ -81,15 +85,26 @@ class LocalParticipant(Participant):
             reliable: Whether a lost packet is sent again.
             destination_identities: Who gets it; everybody if empty.
             topic: What the receivers may tell it by.
+            durable: Whether those who use this package too get it even if they, or we, are out of the room for a
+                while: they acknowledge, and it is kept and sent again (docs/durable.md, `RoomOptions.durable`).
 
         Raises:
+            ValueError: If it is to be durable, but not reliable.
             PacketTooLargeError: If it is larger than the server takes (64,000 bytes with its envelope).
+            OutboxFullError: If too many packets wait for the connection, or durable ones for their receivers.
+            DataTimeoutError: If the connection does not come back in time.
             ClosedError: If the room is disconnected.
         """
         packet = user_packet(payload, topic, destination_identities)
         if not self._info.permission.can_publish_data and not self._warned_of_data:
             self._warned_of_data = True
             _logger.warning("data is being published without the permission to; the server drops it")
+        if durable:
+            if not reliable:
+                raise ValueError("a durable message cannot be sent unreliably")
+            assert self._durable is not None
+            await self._durable.publish(packet)
+            return
         await self._engine.publish_data(packet, _KINDS[reliable])
 
     async def publish_dtmf(self, *, code: int, digit: str) -> None:
@@ -157,20 +172,29 @@ class LocalParticipant(Participant):
         await self._update("set the attributes", LocalFields(attributes=dict(attributes)))
 
     async def _update(self, what: str, fields: LocalFields) -> None:
-        engine = self._engine
-        request_id = engine.new_request_id()
         update = rtc.UpdateParticipantMetadata(
-            request_id=request_id,
             metadata=fields.metadata or "",
             name=fields.name or "",
             attributes=fields.attributes,
         )
-        await engine.send_request(rtc.SignalRequest(update_metadata=update))
-        response = await engine.get_response(request_id)
+        response = await self._asked(update)
         if response.reason != rtc.RequestResponse.OK:
             raise _refused(what, response)
         # The server tells everybody, us too, but in no order with its answer.
         self._amend(fields)
+
+    async def _asked(self, update: rtc.UpdateParticipantMetadata) -> rtc.RequestResponse:
+        engine = self._engine
+        while True:
+            update.request_id = engine.new_request_id()
+            try:
+                await engine.send_request(rtc.SignalRequest(update_metadata=update))
+                return await engine.get_response(update.request_id)
+            except (AnswerLostError, SignalClosedError):
+                # Lost in a resume or a restart. It only says how we are to be, so it can be said again.
+                if engine.closed:
+                    raise
+                await engine.wait_connected()
 
     def set_track_subscription_permissions(
         self,

@@ -24,6 +24,7 @@ from ..errors import (
 )
 from ..options import TrackPublishOptions
 from ..peer.tracks import LocalSender, OutgoingTrack
+from ..session.requests import AnswerLostError
 from . import events
 from .announcement import Announcement
 from .dynacast import Dynacast
@@ -43,6 +44,8 @@ _logger = logging.getLogger("aiolivekit.room")
 
 _LOST = (ClosedError, NegotiationError, SignalClosedError, RequestTimeoutError)
 """What becomes of requests whose session ends."""
+_UNANSWERED = 1
+"""How often a track is announced again after a restart when the server does not answer; then it is unpublished."""
 
 
 class Announce(Protocol):
@@ -101,6 +104,9 @@ class LocalTracks:
             epoch = self._engine.epoch
             try:
                 return await self._publish_once(track, options)
+            except AnswerLostError:
+                # Lost in a resume. The server may have announced it or not; another cid is certainly new to it.
+                continue
             except _LOST:
                 # Begun in a session that a restart replaced: it counts for nothing, and is done again.
                 if self._closed or self._engine.closed or self._engine.epoch == epoch:
@@ -114,11 +120,17 @@ class LocalTracks:
             announcement = Announcement.of(track, options, outgoing.cid)
             outgoing.enabled = not track.muted
             info = await self._engine.add_track(announcement.request)
+            epoch = self._engine.epoch
             self._early[info.sid] = []
             sender = await self._engine.create_sender(
-                outgoing, options, announcement.encodings, stereo=announcement.stereo
+                outgoing, options, announcement.encodings, stereo=announcement.stereo, epoch=epoch
             )
+            if announcement.degradation is not None:
+                await sender.prefer(announcement.degradation)
             await self._engine.negotiate()
+            if self._engine.epoch != epoch:
+                # What is awaited here waits for a restart too, and the next session knows of no announcement.
+                raise ClosedError("the session in which the track was announced has ended")
             if self._closed:
                 raise ClosedError("the room was disconnected while the track was being published")
         except BaseException:
@@ -162,37 +174,57 @@ class LocalTracks:
             rtc.TrackPublishedResponse(cid=each._outgoing.cid, track=each._info) for each in self.publications.values()
         ]
 
-    async def republish(self) -> None:
-        """Publish again what was published in the session that a restart replaced: same objects, options and mute."""
+    async def republish(self) -> int:
+        """Publish again what was published in the session that a restart replaced: same objects, options and mute.
+
+        Returns:
+            How many tracks are published again.
+        """
         epoch = self._engine.epoch
         before = list(self.publications.values())
         try:
-            renewed = await asyncio.gather(*(self._announce_again(each) for each in before))
+            renewed = await asyncio.gather(*(self._announce_again(each, epoch) for each in before))
             if any(renewed):
                 await self._engine.negotiate()
         except _LOST as error:
             # The next restart does it all again; without one the engine is closed, or on its way to say why not.
             _logger.warning("tracks could not be published again: %s", error)
-            return
+            return 0
         if self._closed or self._engine.epoch != epoch:
-            return
+            return 0
         for publication, found in zip(before, renewed, strict=True):
             if found is not None:
                 self._renew(publication, *found)
+        return sum(found is not None for found in renewed)
 
-    async def _announce_again(self, publication: LocalTrackPublication) -> tuple[models.TrackInfo, LocalSender] | None:
+    async def _announce_again(
+        self, publication: LocalTrackPublication, epoch: int
+    ) -> tuple[models.TrackInfo, LocalSender] | None:
         track, options, outgoing = publication.track, publication._options, publication._outgoing
         if track is None:
             return None
-        announcement = Announcement.of(track, options, outgoing.cid)
-        announcement.request.muted = publication.muted
+        patience = _UNANSWERED
         try:
-            info = await self._engine.add_track(announcement.request)
+            while True:
+                announcement = Announcement.of(track, options, outgoing.cid)
+                announcement.request.muted = publication.muted
+                try:
+                    info = await self._engine.add_track(announcement.request, epoch=epoch)
+                    break
+                except RequestTimeoutError as error:
+                    # As in `_publish`; in this session nothing sends it yet.
+                    patience -= not isinstance(error, AnswerLostError)
+                    if patience < 0:
+                        raise
+                    outgoing = OutgoingTrack(track._source._local)
+                    publication._replace_outgoing(outgoing)
             self._early[info.sid] = []
             sender = await self._engine.create_sender(
-                outgoing, options, announcement.encodings, stereo=announcement.stereo
+                outgoing, options, announcement.encodings, stereo=announcement.stereo, epoch=epoch
             )
-        except (RequestError, MediaError) as error:
+            if announcement.degradation is not None:
+                await sender.prefer(announcement.degradation)
+        except (RequestError, RequestTimeoutError, MediaError) as error:
             _logger.warning("a track could not be published again: %s", error)
             if self.publications.get(publication.sid) is publication:
                 self._remove(publication)

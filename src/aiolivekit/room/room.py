@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import datetime as dt
 import weakref
 from collections.abc import Mapping
 from types import MappingProxyType, TracebackType
-from typing import Any, Self, get_args
+from typing import Self, get_args
 
 from livekit.protocol import models, rtc
 
 from .._tasks import finish_despite_cancel
+from ..core.flight import FlightRecorder
 from ..engine.engine import RtcEngine
 from ..engine.events import EngineEvents
 from ..enums import ConnectionState, DisconnectReason, SimulateScenarioKind
@@ -22,19 +22,22 @@ from .engine_options import engine_options_of
 from .event_names import EventTypes
 from .event_stream import EventStream
 from .events import RoomEvent
+from .flight_log import FlightLog
 from .handler_tasks import ErrorHook
+from .info import RoomInfo
 from .local_participant import LocalParticipant
-from .moment import moment
 from .participant import RemoteParticipant
+from .report import ReconnectHook, ReconnectReport
 from .stats import RtcStats
 from .visit import Visit
+from .waiting import Waiters, wait_for_participant
 
 __all__ = ["Room"]
 
 _NO_PARTICIPANTS: Mapping[str, RemoteParticipant] = MappingProxyType({})
 
 
-class Room(EventEmitter[EventTypes]):
+class Room(RoomInfo, EventEmitter[EventTypes]):
     """A LiveKit room.
 
     Connect to it with `connect`; react to what happens with handlers (`on`) or with `async for event in events()`;
@@ -57,13 +60,15 @@ class Room(EventEmitter[EventTypes]):
         self._loop = loop
         self._connecting: asyncio.Task[Visit] | None = None
         self._visit: Visit | None = None
-        self._info = models.Room()
         self._token: str | None = None
         self._server_url: str | None = None
         self._queue_size = RoomOptions.event_queue_size
         self._streams: list[weakref.ref[EventStream]] = []
-        self._sid_waiters: set[asyncio.Future[str]] = set()
-        self._participant_waiters: set[asyncio.Future[RemoteParticipant]] = set()
+        self._sid_waiters: Waiters[str] = Waiters()
+        self._participant_waiters: Waiters[RemoteParticipant] = Waiters()
+        self._flight_log = FlightLog(FlightRecorder())
+        self._on_reconnect: ReconnectHook | None = None
+        self._last_reconnect: ReconnectReport | None = None
 
     # -- connecting ---------------------------------------------------------------------------------
 
@@ -98,6 +103,7 @@ class Room(EventEmitter[EventTypes]):
         self._token = token
         self._info = models.Room()
         self._queue_size = options.event_queue_size
+        self._flight_log = FlightLog(FlightRecorder(options.flight_records), options.flight_log)
         # A task of its own, so that `disconnect` can end it.
         joining = loop.create_task(self._join(url, token, options), name="aiolivekit connect")
         self._connecting = joining
@@ -108,6 +114,7 @@ class Room(EventEmitter[EventTypes]):
             raise
         except Exception:
             self._fail_waiters("the room could not be connected")
+            await self._flight_log.saved()
             raise
         finally:
             if self._connecting is joining:
@@ -119,17 +126,19 @@ class Room(EventEmitter[EventTypes]):
     async def _join(self, url: str, token: str, options: RoomOptions) -> Visit:
         engine_options = engine_options_of(options)
         self._handler_tasks.slow = engine_options.slow_handler
-        engine, join, engine_events = await RtcEngine.connect(url, token, engine_options)
-        visit = self._enter(engine, join, engine_events, auto_subscribe=options.auto_subscribe)
+        self._handler_tasks.flight = self._flight_log.recorder
+        with self._flight_log.of_joining() as flight:
+            engine, join, engine_events = await RtcEngine.connect(url, token, engine_options, flight=flight)
+        visit = self._enter(engine, join, engine_events, options)
         if options.dynacast:
             visit.members.enable_dynacast()
         return visit
 
     def _enter(
-        self, engine: RtcEngine, join: rtc.JoinResponse, engine_events: EngineEvents, *, auto_subscribe: bool
+        self, engine: RtcEngine, join: rtc.JoinResponse, engine_events: EngineEvents, options: RoomOptions
     ) -> Visit:
         self._set_info(join.room)
-        self._visit = Visit(self, engine, join, engine_events, auto_subscribe=auto_subscribe)
+        self._visit = Visit(self, engine, join, engine_events, options)
         return self._visit
 
     async def _clear_up(self, joining: asyncio.Task[Visit]) -> None:
@@ -157,7 +166,8 @@ class Room(EventEmitter[EventTypes]):
         visit = self._visit
         if visit is not None:
             visit.start()
-            await visit.engine.close(DisconnectReason.of(reason))
+            await visit.leave(DisconnectReason.of(reason))
+            await self._flight_log.saved()
         await self._handler_tasks.finish()
 
     async def __aenter__(self) -> Self:
@@ -202,12 +212,8 @@ class Room(EventEmitter[EventTypes]):
             return self._info.sid
         if not self.isconnected() and self._connecting is None:
             raise NotConnectedError("a room that is not connected has no sid")
-        waiter: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        self._sid_waiters.add(waiter)
-        try:
+        with self._sid_waiters.one() as waiter:
             return await waiter
-        finally:
-            self._sid_waiters.discard(waiter)
 
     @property
     def local_participant(self) -> LocalParticipant:
@@ -225,46 +231,6 @@ class Room(EventEmitter[EventTypes]):
         """The others by identity; after the room is disconnected, those who were there last."""
         return _NO_PARTICIPANTS if self._visit is None else MappingProxyType(self._visit.members.remote)
 
-    @property
-    def name(self) -> str:
-        """The name of the room."""
-        return self._info.name
-
-    @property
-    def metadata(self) -> str:
-        """What the application stores with it."""
-        return self._info.metadata
-
-    @property
-    def num_participants(self) -> int:
-        """How many participants there are, as the server told last; it does so from time to time."""
-        return self._info.num_participants
-
-    @property
-    def num_publishers(self) -> int:
-        """How many of them publish tracks, as the server told last."""
-        return self._info.num_publishers
-
-    @property
-    def creation_time(self) -> dt.datetime:
-        """When the room was made."""
-        return moment(self._info.creation_time_ms or self._info.creation_time * 1000)
-
-    @property
-    def is_recording(self) -> bool:
-        """Whether the room is being recorded."""
-        return self._info.active_recording
-
-    @property
-    def departure_timeout(self) -> float:
-        """Seconds for which the room stays open after the last participant left."""
-        return float(self._info.departure_timeout)
-
-    @property
-    def empty_timeout(self) -> float:
-        """Seconds for which the room stays open if nobody joins."""
-        return float(self._info.empty_timeout)
-
     def __repr__(self) -> str:
         return (
             f"Room(sid={self._info.sid!r}, name={self.name!r}, metadata={self.metadata!r}, "
@@ -281,6 +247,25 @@ class Room(EventEmitter[EventTypes]):
     @on_handler_error.setter
     def on_handler_error(self, hook: ErrorHook | None) -> None:
         self._handler_tasks.on_error = hook
+
+    @property
+    def on_reconnect(self) -> ReconnectHook | None:
+        """Called with the report of each episode of reconnecting, whether it ended well or not."""
+        return self._on_reconnect
+
+    @on_reconnect.setter
+    def on_reconnect(self, hook: ReconnectHook | None) -> None:
+        self._on_reconnect = hook
+
+    @property
+    def last_reconnect(self) -> ReconnectReport | None:
+        """The report of the last episode of reconnecting, perhaps of an earlier connection; `None` for none."""
+        return self._last_reconnect
+
+    @property
+    def flight_recorder(self) -> FlightLog:
+        """What happened in this connection, or in the last: a trace without secrets, to read or to write to files."""
+        return self._flight_log
 
     def events(self) -> EventStream:
         """Return what happens from now on as an async iterator of typed events (`aiolivekit.room.events`).
@@ -318,28 +303,7 @@ class Room(EventEmitter[EventTypes]):
         """
         if not self.isconnected() and self._connecting is None:
             raise NotConnectedError("nobody joins a room that is not connected")
-        waiter: asyncio.Future[RemoteParticipant] = asyncio.get_running_loop().create_future()
-
-        def consider(participant: RemoteParticipant) -> None:
-            if identity in (None, participant.identity) and not waiter.done():
-                waiter.set_result(participant)
-
-        def look_around() -> None:
-            for participant in self.remote_participants.values():
-                consider(participant)
-
-        self.on("participant_connected", consider)
-        self.on("connected", look_around)
-        self._participant_waiters.add(waiter)
-        try:
-            if self._visit is not None and self.isconnected():
-                look_around()
-            async with asyncio.timeout(timeout):
-                return await waiter
-        finally:
-            self._participant_waiters.discard(waiter)
-            self.off("participant_connected", consider)
-            self.off("connected", look_around)
+        return await wait_for_participant(self, self._participant_waiters, identity, timeout)
 
     # -- what can be asked of it --------------------------------------------------------------------
 
@@ -375,9 +339,7 @@ class Room(EventEmitter[EventTypes]):
     def _set_info(self, info: models.Room) -> None:
         self._info = info
         if info.sid:
-            for waiter in self._sid_waiters:
-                if not waiter.done():
-                    waiter.set_result(info.sid)
+            self._sid_waiters.tell(info.sid)
 
     def _visit_ended(self, visit: Visit) -> None:
         """Fail those who wait for something of the room."""
@@ -385,10 +347,17 @@ class Room(EventEmitter[EventTypes]):
             self._fail_waiters("the room was disconnected")
 
     def _fail_waiters(self, why: str) -> None:
-        waiters: list[asyncio.Future[Any]] = [*self._sid_waiters, *self._participant_waiters]
-        for waiter in waiters:
-            if not waiter.done():
-                waiter.set_exception(ClosedError(why))
+        self._sid_waiters.fail(why)
+        self._participant_waiters.fail(why)
+
+    def _report(self, report: ReconnectReport) -> None:
+        """Tell the hook that an episode of reconnecting is over."""
+        self._last_reconnect = report
+        if self._on_reconnect is not None:
+            try:
+                self._on_reconnect(report)
+            except Exception as error:  # noqa: BLE001 - reported
+                self._handler_tasks.failed("on_reconnect", self._on_reconnect, error)
 
     def _settle(self) -> None:
         """Everything has been told: end the streams of events, and soon the handlers."""

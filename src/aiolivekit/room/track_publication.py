@@ -185,6 +185,12 @@ class LocalTrackPublication(TrackPublication):
         self._info = info
         self._sender = sender
 
+    def _replace_outgoing(self, outgoing: OutgoingTrack) -> None:
+        """Publish it with another id from now on."""
+        previous, self._outgoing = self._outgoing, outgoing
+        outgoing.enabled = not self.muted
+        previous.close()
+
     async def _sender_stats(self) -> list[dict[str, Any]]:
         return [] if self._sender is None else await self._sender.get_stats()
 

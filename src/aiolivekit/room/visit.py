@@ -14,11 +14,15 @@ from livekit.protocol import models, rtc
 
 from ..engine import events as from_engine
 from ..enums import ConnectionState, DisconnectReason
+from ..options import DurableOptions, RoomOptions
 from ..session import events as from_session
 from . import events
+from .durability import durable_messages, tell_presence
 from .emitter import EventEmitter
+from .flight_events import note_event
 from .members import Members
 from .packets import DataPacket, SipDTMF, segments_of
+from .report import Episodes, ReconnectReport
 
 if TYPE_CHECKING:
     from ..engine.engine import RtcEngine
@@ -43,7 +47,7 @@ class Visit:
         engine: The engine, joined.
         join: What the server said.
         engine_events: The engine's events, not taken by anybody yet.
-        auto_subscribe: Whether tracks are subscribed without being asked for.
+        options: How the room was connected.
     """
 
     def __init__(
@@ -52,8 +56,7 @@ class Visit:
         engine: RtcEngine,
         join: rtc.JoinResponse,
         engine_events: EngineEvents,
-        *,
-        auto_subscribe: bool,
+        options: RoomOptions,
     ) -> None:
         self._room = room
         self.engine = engine
@@ -61,12 +64,22 @@ class Visit:
         self.failures = 0
         self.state = ConnectionState.CONN_CONNECTED
         self.members = Members(
-            engine, join.participant, auto_subscribe=auto_subscribe, announce=self.announce, tasks=room._handler_tasks
+            engine,
+            join.participant,
+            auto_subscribe=options.auto_subscribe,
+            announce=self._announce_member,
+            tasks=room._handler_tasks,
         )
+        self.durable = durable_messages(self, options.durable or DurableOptions())
+        self.members.local._durable = self.durable
         self.members.load(join.other_participants)
         self._remote = self.members.remote
         self._engine_events: EngineEvents | None = engine_events
         self._republishing: asyncio.Task[None] | None = None
+        self._republished = 0
+        self._engine_up = True
+        self._episodes = Episodes()
+        self._flight_log = room._flight_log
 
     # -- beginning ----------------------------------------------------------------------------------
 
@@ -97,6 +110,7 @@ class Visit:
 
     def announce(self, event: events.RoomEvent, *concerned: EventEmitter[Any] | None) -> None:
         """Tell an event to the objects it concerns, then to the room and its streams."""
+        note_event(self._flight_log.recorder, event)
         args = event.args
         for emitter in concerned:
             if emitter is not None:
@@ -104,10 +118,16 @@ class Visit:
         self._room._tell_handlers(event.name, *args)
         self._room._push(event)
 
+    def _announce_member(self, event: events.RoomEvent, *concerned: EventEmitter[Any] | None) -> None:
+        tell_presence(self.durable, event)
+        self.announce(event, *concerned)
+
     # -- data ---------------------------------------------------------------------------------------
 
     def _data_received(self, event: from_session.DataReceived) -> None:
         # The hot path: nothing is made that nobody asked for.
+        if event.id and self.durable.intercept(event):
+            return
         room = self._room
         participant = self._remote.get(event.participant_identity)
         if not (
@@ -163,6 +183,7 @@ class Visit:
     def _moved(self, event: from_session.RoomMoved) -> None:
         moved = event.moved
         self.members.depart()
+        self.durable.moved()
         self._room._set_info(moved.room)
         if moved.token:
             self._token_refreshed(moved.token)
@@ -184,7 +205,12 @@ class Visit:
         return True
 
     def _reconnecting(self, event: from_engine.Resuming | from_engine.Restarting) -> None:
-        self._stop_republishing()
+        if isinstance(event, from_engine.Restarting):
+            # A resume brings back what tracks are published on; after a restart it is all done again.
+            self._stop_republishing()
+        self._engine_up = False
+        self.durable.interrupted(session_ends=isinstance(event, from_engine.Restarting))
+        self._episodes.begin(asyncio.get_running_loop().time())
         try:
             if self._set_state(ConnectionState.CONN_RECONNECTING):
                 self.announce(events.Reconnecting())
@@ -213,17 +239,24 @@ class Visit:
         try:
             if event.present is not None:
                 self.members.reconcile(event.present)
-            self._reconnected()
+            self.durable.recovered()
+            self._engine_up = True
+            self._episodes.connected(event.episode, event.replayed)
+            if self._republishing is None or self._republishing.done():
+                self._reconnected()
         finally:
             event.acknowledge()
 
     def _restarted(self, event: from_engine.Restarted) -> None:
         self._stop_republishing()
+        self.durable.recovered()
+        self._engine_up, self._republished = True, 0
+        self._episodes.connected(event.episode, event.replayed)
         self._republishing = asyncio.get_running_loop().create_task(self._republish(event), name="aiolivekit-republish")
 
     async def _republish(self, event: from_engine.Restarted) -> None:
         try:
-            await self.members.local._tracks.republish()
+            self._republished = await self.members.local._tracks.republish()
         except Exception:
             self.failures += 1
             _logger.exception("tracks could not be published again")
@@ -236,16 +269,46 @@ class Visit:
             self._republishing.cancel()
 
     def _reconnected(self) -> None:
+        if not self._engine_up or self.engine.closed:
+            # It was lost again meanwhile; `Reconnected` is told when it is back, or why it is not.
+            return
+        now, published = asyncio.get_running_loop().time(), len(self.members.local._tracks.publications)
+        report = self._episodes.succeeded(now, published=published, republished=self._republished)
+        self._republished = 0
         if self._set_state(ConnectionState.CONN_CONNECTED):
             self.announce(events.Reconnected())
+            self._tell_report(report)
 
-    def _disconnected(self, reason: DisconnectReason) -> None:
+    def _tell_report(self, report: ReconnectReport | None) -> None:
+        if report is not None:
+            self._room._report(report)
+            self.announce(events.ReconnectReported(report))
+
+    async def leave(self, reason: DisconnectReason) -> None:
+        """Leave the room, once durable messages have arrived, or two seconds have passed."""
+        try:
+            if self.state is ConnectionState.CONN_CONNECTED:
+                await self.durable.flush()
+        finally:
+            await self.engine.close(reason)
+            await self.durable.aclose()
+
+    def _disconnected(self, event: from_engine.Disconnected) -> None:
+        reason = event.reason
         self._stop_republishing()
+        self.durable.close("the room was disconnected before they were acknowledged")
         self.members.close()
         self.members.local._set_disconnect_reason(reason)
         self._room._visit_ended(self)
+        report = None
+        if event.cause is not None:
+            now = asyncio.get_running_loop().time()
+            report = self._episodes.failed(event.cause, event.episode, event.replayed, now)
         self._set_state(ConnectionState.CONN_DISCONNECTED)
+        self._tell_report(report)
         self.announce(events.Disconnected(reason))
+        if report is not None:
+            self._flight_log.save_soon("the room is lost")
         self._room._settle()
 
 
@@ -275,6 +338,6 @@ _TABLE: dict[type, Callable[[Visit, Any], None]] = {
     from_engine.Resumed: Visit._resumed,
     from_engine.Restarted: Visit._restarted,
     from_engine.DataUndelivered: lambda v, e: v.announce(events.DataUndelivered(e.count, e.reason)),
-    from_engine.Disconnected: lambda v, e: v._disconnected(e.reason),
+    from_engine.Disconnected: Visit._disconnected,
 }
 """What is done with each kind of event; those that are not here are counted."""

@@ -21,7 +21,7 @@ from ..peer.channel import ChannelState, DataChannel
 from ..peer.connection import PeerConnection
 from .events import SessionEvent
 from .lane import DEFAULT_MAX_MESSAGE_SIZE, Lane
-from .packets import decode_packet
+from .packets import decode_packet, is_durable
 
 __all__ = [
     "DATA_TRACK_LABEL",
@@ -222,7 +222,8 @@ class SessionChannels:
             moment: What was handed over before then has arrived for certain (`time.monotonic`).
         """
         lane = self._lanes.get(_RELIABLE)
-        return 0 if lane is None or self._confirmed else lane.retained.count_since(moment)
+        # Durable messages are answered for one by one, by those who sent and who receive them.
+        return 0 if lane is None or self._confirmed else lane.retained.count_since(moment, is_durable)
 
     def pause(self) -> None:
         """Hand nothing over any more; packets wait to be adopted by another session."""

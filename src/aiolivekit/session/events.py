@@ -90,6 +90,7 @@ class DataReceived:
     topic: str
     kind: DataPacketKind
     encryption_type: int
+    id: str = ""
 
 
 @dataclass(slots=True)
@@ -292,6 +293,7 @@ class SessionClosed:
         action: What the server asked for (`LeaveRequest.Action`); a lost link asks for a resume.
         retry_now: Whether the next attempt should not wait.
         detail: For the log and the user; holds no address.
+        regions: Where to join instead, if the server says so; the nearest first.
     """
 
     source: Literal["signal", "publisher", "subscriber", "leave", "negotiation", "channel", "internal"]
@@ -299,6 +301,7 @@ class SessionClosed:
     action: rtc.LeaveRequest.Action
     retry_now: bool = False
     detail: str = ""
+    regions: tuple[str, ...] = ()
 
 
 SessionEvent = (

@@ -19,6 +19,8 @@ __all__ = ["DEFAULT_MAX_MESSAGE_SIZE", "Lane", "Waiting"]
 DEFAULT_MAX_MESSAGE_SIZE = 65_536
 """Bytes a message may have when the server does not say (RFC 8841, section 6)."""
 
+_LOOK_INTERVAL = 0.1
+"""Seconds between two looks at what libwebrtc still holds, while it holds any."""
 _monotonic = time.monotonic
 
 
@@ -40,7 +42,7 @@ class Lane:
         sequence: Numbers the packets; `None` on a lossy channel.
     """
 
-    __slots__ = ("channel", "failed", "max_size", "outbox", "retained", "sequence", "usable")
+    __slots__ = ("_look", "channel", "failed", "max_size", "outbox", "retained", "sequence", "usable")
 
     def __init__(self, channel: DataChannel, high: int, sequence: SendSequence | None) -> None:
         self.channel = channel
@@ -50,6 +52,7 @@ class Lane:
         self.max_size = DEFAULT_MAX_MESSAGE_SIZE
         self.usable = False
         self.failed: Exception | None = None
+        self._look: asyncio.TimerHandle | None = None
 
     def hand_over(self, packet: models.DataPacket, buffered: int) -> None:
         """Give a packet to libwebrtc, which holds `buffered` bytes.
@@ -67,6 +70,18 @@ class Lane:
         self.channel.send(data)
         if sequence is not None:
             self.retained.keep(sequence.next(), data, buffered + len(data), _monotonic())
+            if self._look is None:
+                self._look = asyncio.get_running_loop().call_later(_LOOK_INTERVAL, self._look_at_buffer)
+
+    def _look_at_buffer(self) -> None:
+        """Take note of what has left, until all has; libwebrtc says so only at the low threshold."""
+        self._look = None
+        # One that was closed under it holds nothing, whether it has left or not.
+        if self.channel.state in ("open", "closing") and self.failed is None:
+            buffered = self.channel.buffered_amount
+            self.retained.note_buffered(buffered, _monotonic())
+            if buffered:
+                self._look = asyncio.get_running_loop().call_later(_LOOK_INTERVAL, self._look_at_buffer)
 
     def wait(self, packet: models.DataPacket, limit: int) -> Waiting:
         """Put a packet at the end of those that wait.
@@ -136,6 +151,9 @@ class Lane:
         """Take no packet any more; those that wait fail."""
         self.usable = False
         self.failed = error
+        if self._look is not None:
+            self._look.cancel()
+            self._look = None
         for entry in self.outbox.clear():
             if not entry.handed_over.done():
                 entry.handed_over.set_exception(error)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from livekit.protocol import rtc
 
 from .._tasks import SerialRunner, TaskScope
+from ..core.flight import SILENT, FlightTap, plain_words
 from ..core.negotiation import MakeOffer, Negotiation, TimedOut
 from ..errors import NegotiationError
 from ..peer.connection import PeerConnection
@@ -30,6 +31,7 @@ class Negotiator:
         on_answer: Called after an answer has been applied, with the message.
         on_failure: Called once when negotiation is over for this session, with the cause.
         fast: Whether the server takes offers as fast as they come (`JoinResponse.fast_publish`).
+        flight: Where it is written down what happens.
     """
 
     def __init__(
@@ -43,8 +45,10 @@ class Negotiator:
         on_answer: Callable[[rtc.SessionDescription], None],
         on_failure: Callable[[NegotiationError], None],
         fast: bool,
+        flight: FlightTap = SILENT,
     ) -> None:
         self._peer = peer
+        self._flight = flight
         self._edit_offer = edit_offer
         self._edit_answer = edit_answer
         self._post = post
@@ -103,7 +107,7 @@ class Negotiator:
     def on_answer(self, answer: rtc.SessionDescription) -> None:
         """Apply the server's answer, unless it belongs to no offer that is out."""
         if not self._machine.accepts(answer.id):
-            self.stale_answers += 1
+            self._stale(answer)
             return
         self._work.submit(lambda: self._apply(answer))
 
@@ -123,21 +127,29 @@ class Negotiator:
     async def _offer(self, effect: MakeOffer) -> None:
         sdp = self._edit_offer(await self._peer.create_offer(ice_restart=effect.ice_restart))
         await self._peer.set_local_offer(sdp)
+        self._flight.note(
+            "peers", "offer made", id=effect.offer_id, sections=_sections(sdp), ice_restart=effect.ice_restart or None
+        )
         description = rtc.SessionDescription(type="offer", sdp=sdp, id=effect.offer_id)
         self._post(rtc.SignalRequest(offer=description))
 
     async def _apply(self, answer: rtc.SessionDescription) -> None:
         if not self._machine.accepts(answer.id):
-            self.stale_answers += 1
+            self._stale(answer)
             return
         await self._peer.set_answer(self._edit_answer(answer.sdp))
         effects = self._machine.answered(self._loop.time())
         settled = self._machine.settled
+        self._flight.note("peers", "answer applied", id=answer.id, sections=_sections(answer.sdp), settled=settled)
         self._on_answer(answer)
         for ticket, waiter in self._waiters:
             if ticket <= settled and not waiter.done():
                 waiter.set_result(None)
         self._perform(effects)
+
+    def _stale(self, answer: rtc.SessionDescription) -> None:
+        self.stale_answers += 1
+        self._flight.note("peers", "answer too late", id=answer.id)
 
     def _perform(self, effects: list[MakeOffer | TimedOut]) -> None:
         for effect in effects:
@@ -163,12 +175,17 @@ class Negotiator:
         if isinstance(error, NegotiationError):
             self._fail(error)
         else:
-            wrapped = NegotiationError(f"the {name} could not negotiate: {error}")
-            wrapped.__cause__ = error
-            self._fail(wrapped)
+            # What libwebrtc says may quote a description.
+            words = plain_words(str(error)) or type(error).__name__
+            self._fail(NegotiationError(f"the {name} could not negotiate: {words}"))
 
     def _fail(self, error: NegotiationError) -> None:
         if self._timer is None and self._machine.closed and not self._waiters:
             return
+        self._flight.note("peers", "negotiation failed", error=type(error).__name__)
         self.close(error)
         self._on_failure(error)
+
+
+def _sections(sdp: str) -> int:
+    return sdp.count("\nm=")

@@ -21,7 +21,7 @@ from .events import (
     TranscriptionReceived,
 )
 
-__all__ = ["decode_packet"]
+__all__ = ["decode_packet", "is_durable"]
 
 _Packet = models.DataPacket
 
@@ -38,9 +38,15 @@ def decode_packet(packet: models.DataPacket, kind: DataPacketKind, encryption_ty
             user.topic,
             kind,
             encryption_type,
+            user.id,
         )
     decoder = _DECODERS.get(value) if value is not None else None
     return decoder(packet, encryption_type) if decoder is not None else None
+
+
+def is_durable(data: bytes) -> bool:
+    """Whether a packet, serialised, is a durable message or part of their bookkeeping (docs/durable.md)."""
+    return _Packet.FromString(data).user.id.startswith("aio1")
 
 
 def _chat(packet: _Packet, _encryption: int) -> SessionEvent:

@@ -17,6 +17,7 @@ from livekit.protocol import models, rtc
 from .._tasks import SerialRunner, TaskScope
 from ..core import sdp as sdp_edits
 from ..core.encodings import Encoding
+from ..core.flight import SILENT, FlightTap
 from ..enums import DisconnectReason, IceTransportType
 from ..errors import ClosedError, NegotiationError
 from ..options import RtcConfiguration, TrackPublishOptions
@@ -54,6 +55,7 @@ class SessionPeers:
         post: Sends a signalling message in order.
         on_connected: Told when a peer connection has come up.
         on_lost: Told when one has failed, or cannot be negotiated any more.
+        flight: Where it is written down what happens.
     """
 
     def __init__(
@@ -66,14 +68,17 @@ class SessionPeers:
         post: Callable[[rtc.SignalRequest], None],
         on_connected: Callable[[], None],
         on_lost: Callable[[SessionClosed], None],
+        flight: FlightTap = SILENT,
     ) -> None:
         self._scope = scope
+        self._flight = flight
         self._channels = channels
         self._config = config
         self._post = post
         self._on_connected = on_connected
         self._on_lost = on_lost
         self._incoming = IncomingTracks(emit)
+        self._links = 0
         self._publisher: PeerConnection | None = None
         self._subscriber: PeerConnection | None = None
         self._negotiator: Negotiator | None = None
@@ -118,6 +123,7 @@ class SessionPeers:
             on_answer=self._publisher_answered,
             on_failure=self._negotiation_failed,
             fast=join.fast_publish or offer is not None,
+            flight=self._flight,
         )
         if offer is not None:
             self._publisher_wanted = True
@@ -125,7 +131,7 @@ class SessionPeers:
             if auto_subscribe:
                 self._receive_what_is_there(publisher, join)
             return
-        subscriber = PeerConnection("subscriber", self)
+        subscriber = PeerConnection("subscriber", self, self._flight)
         subscriber.configure(servers, relay_only=relay_only)
         self._subscriber = subscriber
         self._subscriber_work = SerialRunner(self._scope, "subscriber", self._subscriber_failed)
@@ -150,8 +156,14 @@ class SessionPeers:
 
     def suspend(self) -> None:
         """The signalling link is lost: negotiate nothing until `resume`."""
+        self._links += 1
         if self._negotiator is not None:
             self._negotiator.suspend()
+
+    @property
+    def publisher_used(self) -> bool:
+        """Whether there is a media path of the publisher's, or has been one."""
+        return self._publisher is not None and self._publisher.state not in ("new", "connecting")
 
     async def publisher_alive(self, timeout: float) -> bool:
         """Return whether the server is heard on the publisher, now and not just lately."""
@@ -196,7 +208,7 @@ class SessionPeers:
         return None, None
 
     def _new_publisher(self) -> PeerConnection:
-        publisher = PeerConnection("publisher", self)
+        publisher = PeerConnection("publisher", self, self._flight)
         self._publisher = publisher
         self._channels.create(publisher)
         return publisher
@@ -341,6 +353,8 @@ class SessionPeers:
             _logger.warning("the server offers though there is one peer connection; ignored")
             return
 
+        link = self._links
+
         async def answer() -> None:
             await subscriber.set_offer(offer.sdp)
             sdp = await subscriber.create_answer()
@@ -348,7 +362,10 @@ class SessionPeers:
             if stereo:
                 sdp = sdp_edits.allow_stereo(sdp, stereo)
             await subscriber.set_local_answer(sdp)
-            self._post(rtc.SignalRequest(answer=rtc.SessionDescription(type="answer", sdp=sdp, id=offer.id)))
+            self._flight.note("peers", "offer answered", peer="subscriber", id=offer.id, sections=sdp.count("\nm="))
+            if self._links == link:
+                # Over the next link the server makes its offer anew, and takes an answer to this one for an error.
+                self._post(rtc.SignalRequest(answer=rtc.SessionDescription(type="answer", sdp=sdp, id=offer.id)))
             self._incoming.update(subscriber, offer.sdp, offer.mid_to_track_id)
 
         work.submit(answer)
@@ -404,10 +421,15 @@ class SessionPeers:
 
     def on_channel_state(self, channel: DataChannel, state: ChannelState) -> None:
         """Hand a state to the channels."""
+        self._flight.note("peers", "channel", channel=channel.label.lstrip("_"), state=state)
         self._channels.on_channel_state(channel, state)
 
     def on_channel_low(self, channel: DataChannel) -> None:
         """Hand a low buffer to the channels."""
+        skipped = self._flight.due("low", channel.label)
+        if skipped is not None:
+            buffered, label = channel.buffered_amount, channel.label.lstrip("_")
+            self._flight.note("peers", "buffer low", channel=label, buffered=buffered, skipped=skipped or None)
         self._channels.on_channel_low(channel)
 
     # -- failures --

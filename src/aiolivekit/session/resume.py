@@ -62,8 +62,12 @@ class Resume:
     seen: set[str] | None = None
     """The sids of the participants the server told of since; `None` when it told of none."""
 
-    async def run(self, session: RtcSession) -> None:
+    async def run(self, session: RtcSession, token: str) -> None:
         """Resume.
+
+        Args:
+            session: What is resumed.
+            token: The newest there is.
 
         Raises:
             ConnectError: One of its kinds, by cause; `TransportError` when signalling came back and the media path
@@ -76,8 +80,10 @@ class Resume:
         lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         session._resuming, session._seen = lost, None
         try:
-            signal, response = await self._reopen(session)
+            signal, response = await self._reopen(session, token)
             self.replayed, self.missing = session.channels.replay(response.last_message_seq)
+            flight = session._context.flight
+            flight.note("engine", "signalling is back", replayed=self.replayed, missing=self.missing)
             state = await self.signalled(response)
             signal.post(rtc.SignalRequest(sync_state=self._sync_state(session, state)))
             signal.start()
@@ -85,20 +91,26 @@ class Resume:
             if signal.closed:
                 raise SignalClosedError("the signalling connection was lost while resuming")
             signal.flush_gate()
+            session.requests.resumed()
         finally:
             self.seen, session._seen = session._seen, None
             session._resuming = None
             if lost.done() and not lost.cancelled():
                 lost.exception()
 
-    async def _reopen(self, session: RtcSession) -> tuple[SignalClient, rtc.ReconnectResponse]:
+    async def _reopen(self, session: RtcSession, token: str) -> tuple[SignalClient, rtc.ReconnectResponse]:
         old = session.signal
         old.abandon()
         session.peers.suspend()
         interval, timeout = session._ping
         request = ResumeRequest(session._participant_sid, self.reason, old.path, interval, timeout)
         signal = await SignalClient.connect(
-            old.url, old.token, session._options.signal, session._dispatcher, resume=request
+            old.url,
+            token,
+            session._options.signal,
+            session._dispatcher,
+            resume=request,
+            flight=session._context.flight,
         )
         signal.take_over(old)
         session._signal = signal
@@ -128,10 +140,14 @@ class Resume:
                 # An ICE restart makes libwebrtc and the server forget a path before they have another: for a quarter
                 # of a second nothing arrives. So a path that is seen to work is left alone.
                 alive = await session.peers.publisher_alive(_SETTLE)
+                session._context.flight.note("peers", "path alive" if alive else "path dead", peer="publisher")
                 ticket = session.peers.resume(response, ice_restart=not alive)
                 if ticket is not None:
                     await session.peers.negotiated(ticket)
                 await session.media_connected()
+                # A peer connection says `connected` for seconds after its path died.
+                while not alive and session.peers.publisher_used and not await session.peers.publisher_alive(_SETTLE):
+                    await session.media_connected()
         except TimeoutError:
             raise TransportError(f"the media path did not come back within {limit:g} s") from None
         except NegotiationError as error:
@@ -150,3 +166,6 @@ async def _first(work: Awaitable[None], lost: asyncio.Future[None]) -> None:
         if not task.done():
             task.cancel()
             await asyncio.wait([task])
+        if not task.cancelled():
+            # Both may have failed at once; then the loss is the better word.
+            task.exception()

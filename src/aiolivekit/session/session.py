@@ -15,6 +15,7 @@ from livekit.protocol import models, rtc
 
 from .._tasks import TaskScope, finish_despite_cancel
 from ..core.encodings import Encoding
+from ..core.flight import SILENT, FlightTap
 from ..core.reliable import ReceiveState, SendSequence
 from ..enums import DataPacketKind, DisconnectReason
 from ..errors import (
@@ -36,7 +37,7 @@ from .requests import PendingRequests
 from .signals import SignalDispatcher
 from .stats import SessionStats, surely_arrived_before
 
-__all__ = ["RtcSession", "SessionContext", "SessionStats"]
+__all__ = ["RtcSession", "SessionContext", "SessionStats", "connect_error"]
 
 _logger = logging.getLogger("aiolivekit.session")
 
@@ -62,12 +63,14 @@ class SessionContext:
         joined: Told of the join response before any event that follows it; the session can take requests by then.
         sequence: Numbers of our reliable packets.
         received: Which reliable packets of others were seen.
+        flight: Where it is written down what happens.
     """
 
     emit: Callable[[SessionEvent], None]
     joined: Callable[[RtcSession, rtc.JoinResponse], None] = lambda _session, _join: None
     sequence: SendSequence = field(default_factory=SendSequence)
     received: ReceiveState = field(default_factory=ReceiveState)
+    flight: FlightTap = SILENT
 
 
 class RtcSession:
@@ -94,6 +97,7 @@ class RtcSession:
             post=self.post,
             on_connected=self._check_connected,
             on_lost=self._lose_media_path,
+            flight=context.flight,
         )
         self._signal: SignalClient | None = None
         self._connected: asyncio.Future[None] | None = None
@@ -135,7 +139,12 @@ class RtcSession:
             offer = await self._peers.prepare_single()
         description = rtc.SessionDescription(type="offer", sdp=offer, id=1) if offer is not None else None
         signal = await SignalClient.connect(
-            url, token, self._options.signal, self._dispatcher, publisher_offer=description
+            url,
+            token,
+            self._options.signal,
+            self._dispatcher,
+            publisher_offer=description,
+            flight=self._context.flight,
         )
         self._signal = signal
         join = signal.first
@@ -193,6 +202,11 @@ class RtcSession:
         if self._resuming is not None:
             self._seen = (self._seen or set()) | {each.sid for each in participants}
 
+    def moved(self, message: rtc.RoomMovedResponse) -> None:
+        """Take note that the server has moved us to another room: it is there that a resume finds us."""
+        if message.participant.sid:
+            self._participant_sid = message.participant.sid
+
     @property
     def signal(self) -> SignalClient:
         """The signalling link."""
@@ -248,6 +262,9 @@ class RtcSession:
             ChannelClosedError: If the channel ends first.
         """
         self._peers.want_publisher()
+        if (skipped := self._context.flight.due("waits", kind.name)) is not None:
+            # Not on the short way: packets that find room do not come here.
+            self._context.flight.note("peers", "packet waits", kind=kind.name, skipped=skipped or None)
         await self._channels.publish(packet, kind)
 
     async def add_track(self, request: rtc.AddTrackRequest) -> models.TrackInfo:
@@ -255,11 +272,17 @@ class RtcSession:
 
         Raises:
             RequestError: If the server refuses.
+            AnswerLostError: If its answer was lost in a resume; ask again with another cid.
             RequestTimeoutError: If it does not answer.
             ClosedError: If the session is closed.
         """
         answer = self._requests.expect_track(request.cid)
-        await self.send(rtc.SignalRequest(add_track=request))
+        try:
+            await self.send(rtc.SignalRequest(add_track=request))
+        except BaseException:
+            self._requests.forget_track(request.cid)
+            raise
+        self._requests.track_asked(request.cid)
         return await self._requests.wait_for_track(request.cid, answer, self._options.publish_timeout)
 
     def create_sender(
@@ -310,7 +333,7 @@ class RtcSession:
             self.emit(event)
         elif not waiting.done():
             # Joining or resuming: the caller of `connect` or `resume` hears of it, nobody else.
-            waiting.set_exception(_connect_error(event))
+            waiting.set_exception(connect_error(event))
             waiting.exception()
 
     def _lose_media_path(self, event: SessionClosed) -> None:
@@ -406,15 +429,17 @@ def _had_joined(connected: asyncio.Future[None] | None) -> bool:
     return connected is not None and connected.done() and not connected.cancelled() and connected.exception() is None
 
 
-def _connect_error(event: SessionClosed) -> ConnectError:
+def connect_error(event: SessionClosed) -> ConnectError:
+    """Return the error of a join or a resume that lost what it needs."""
     match event.source:
         case "signal":
-            return SignalClosedError("the signalling connection was lost while joining", detail=event.detail)
+            return SignalClosedError("the signalling connection was lost meanwhile", detail=event.detail)
         case "leave":
             return ServerLeaveError(
-                f"the server asked us to leave while joining ({event.reason.name})",
+                f"the server asked us to leave meanwhile ({event.reason.name})",
                 reason=int(event.reason),
                 action=int(event.action),
+                regions=event.regions,
             )
         case _:
             return TransportError("the media path could not be made", detail=event.detail)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from livekit.protocol import rtc
 
+from ..core.regions import nearest_first
 from ..enums import DisconnectReason
 from ..signalling.client import SignalClosed
 from .events import (
@@ -74,7 +75,16 @@ def _leave(session: RtcSession, message: _Message) -> None:
         # Servers before protocol 13 say it with this flag alone.
         action = rtc.LeaveRequest.Action.RECONNECT
     reason = DisconnectReason.of(leave.reason)
-    session.lose(SessionClosed("leave", reason, action, retry_now=True, detail="the server asked us to leave"))
+    session.lose(
+        SessionClosed(
+            "leave",
+            reason,
+            action,
+            retry_now=True,
+            detail="the server asked us to leave",
+            regions=nearest_first(leave.regions.regions),
+        )
+    )
 
 
 def _permission(session: RtcSession, message: _Message) -> None:
@@ -85,6 +95,11 @@ def _permission(session: RtcSession, message: _Message) -> None:
 def _subscription(session: RtcSession, message: _Message) -> None:
     response = message.subscription_response
     session.emit(SubscriptionResponse(response.track_sid, response.err))
+
+
+def _moved(session: RtcSession, message: _Message) -> None:
+    session.moved(message.room_moved)
+    session.emit(RoomMoved(message.room_moved))
 
 
 def _update(session: RtcSession, message: _Message) -> None:
@@ -114,7 +129,7 @@ HANDLERS: dict[str, Callable[[RtcSession, _Message], None]] = {
     "subscription_response": _subscription,
     "track_subscribed": lambda s, m: s.emit(LocalTrackSubscribed(m.track_subscribed.track_sid)),
     "refresh_token": lambda s, m: s.emit(RefreshToken(s.signal.url, m.refresh_token)),
-    "room_moved": lambda s, m: s.emit(RoomMoved(m.room_moved)),
+    "room_moved": _moved,
     # Answered by the signalling client itself.
     "pong": lambda _s, _m: None,
     "pong_resp": lambda _s, _m: None,

@@ -11,8 +11,10 @@ from typing import Protocol
 from livekit.protocol import rtc as proto_rtc
 
 from .._tasks import finish_despite_cancel
+from ..core.flight import SILENT, FlightTap
+from ..core.flight_signals import digest, note_message, prepare
 from ..core.keepalive import Due, Keepalive
-from ..errors import SignalClosedError
+from ..errors import ConnectError, SignalClosedError
 from ..options import SignalOptions
 from .dialer import Dialer
 from .join_request import ResumeRequest
@@ -59,7 +61,17 @@ class SignalClient:
     Messages are delivered once `start` is called. After a loss the owner still calls `aclose`.
     """
 
-    def __init__(self, url: str, joined: Joined, dialer: Dialer, token: str, sink: SignalSink, *, gated: bool) -> None:
+    def __init__(
+        self,
+        url: str,
+        joined: Joined,
+        dialer: Dialer,
+        token: str,
+        sink: SignalSink,
+        *,
+        gated: bool,
+        flight: FlightTap = SILENT,
+    ) -> None:
         self.url = url
         self.path: SignalPath = joined.path
         self.first: FirstMessage = joined.first
@@ -76,7 +88,8 @@ class SignalClient:
         self._loss: SignalClosed | None = None
         self._closing = False
         self._abandoned = False
-        self._door = WriteDoor(self._link.write, self._lost)
+        self._flight = flight
+        self._door = WriteDoor(self._link.write, self._lost, flight=flight)
         if gated:
             self._door.gate()
 
@@ -94,6 +107,7 @@ class SignalClient:
         *,
         publisher_offer: proto_rtc.SessionDescription | None = None,
         resume: ResumeRequest | None = None,
+        flight: FlightTap = SILENT,
     ) -> SignalClient:
         """Open the WebSocket and wait for the first message.
 
@@ -109,18 +123,23 @@ class SignalClient:
             publisher_offer: The first offer of a single peer connection; it travels inside the join request. `/rtc`
                 has no place for it.
             resume: Take up a session again. The client is then gated from the start: call `flush_gate` in the end.
+            flight: Where it is written down what happens.
 
         Raises:
             ConnectError: One of its kinds, by cause. Nothing is left behind then, nor when the call is cancelled.
             ValueError: If `options.sdk_name` is not one of `ClientInfo.SDK`.
         """
+        flight.note("signalling", "dialling", kind="join" if resume is None else "resume")
         dialer = Dialer(token, options)
         try:
             joined = await join(dialer, url, options, publisher_offer, resume)
-        except BaseException:
+        except BaseException as error:
+            status = error.status if isinstance(error, ConnectError) else None
+            flight.note("signalling", "not connected", error=type(error).__name__, status=status)
             await finish_despite_cancel(dialer.aclose())
             raise
-        return cls(url, joined, dialer, token, sink, gated=resume is not None)
+        _note_first(flight, joined)
+        return cls(url, joined, dialer, token, sink, gated=resume is not None, flight=flight)
 
     @property
     def rtt(self) -> float | None:
@@ -193,6 +212,8 @@ class SignalClient:
         if not self._closing:
             self._closing = True
             self._stop_timer()
+            if self._loss is None:
+                self._flight.note("signalling", "closing")
             self._end = self._loop.create_task(self._shut(leave, self._end), name="aiolivekit-signal-close")
         assert self._end is not None
         try:
@@ -210,6 +231,7 @@ class SignalClient:
         if self._closing or self._loss is not None:
             return
         self._loss = cause
+        self._flight.note("signalling", "link lost", source=cause.source, code=cause.code, detail=cause.detail)
         self._stop_timer()
         if self._reader is not None:
             self._report(cause)
@@ -270,6 +292,7 @@ class SignalClient:
             if self.counters.undecodable == 1:
                 _logger.warning("the server sent something that is no signalling message; it is dropped")
             return
+        note_message(self._flight, "received", prepare(self._flight, message), len(data or b""))
         kind = message.WhichOneof("message")
         if kind == "pong_resp":
             if not self._keepalive.pong(message.pong_resp.last_ping_timestamp, self._loop.time()):
@@ -312,6 +335,14 @@ class SignalClient:
             self.post(proto_rtc.SignalRequest(ping=stamp))
             self.post(proto_rtc.SignalRequest(ping_req=proto_rtc.Ping(timestamp=stamp, rtt=rtt)))
         self._arm()
+
+
+def _note_first(flight: FlightTap, joined: Joined) -> None:
+    flight.note("signalling", "link open", path=joined.path, ping_interval=joined.ping_interval)
+    if flight.on:
+        first = joined.first
+        kind = "join" if isinstance(first, proto_rtc.JoinResponse) else "reconnect"
+        flight.note("signalling", "received", kind=kind, size=first.ByteSize(), **digest(kind, first))
 
 
 async def _wait(task: asyncio.Task[None]) -> None:

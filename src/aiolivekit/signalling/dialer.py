@@ -7,6 +7,7 @@ import ipaddress
 import re
 import socket
 import ssl
+from dataclasses import dataclass
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
@@ -20,7 +21,7 @@ from ..options import SignalOptions
 from .failures import connection_error
 from .link import WebSocketLink
 
-__all__ = ["Dialer"]
+__all__ = ["Dialer", "HttpBody"]
 
 _MAX_MESSAGE = 64 * 1024 * 1024
 """Bytes of one message from the server. A join response lists everyone in the room with their metadata; this is also
@@ -28,6 +29,15 @@ what LiveKit's own clients take."""
 _HEADER_SAFE = re.compile(r"[!-~]+")
 _MAX_WORDS_READ = 4096
 """Bytes of an error response that are read."""
+
+
+@dataclass(frozen=True, slots=True)
+class HttpBody:
+    """An HTTP response with what it is made of."""
+
+    status: int
+    cache_control: str
+    body: bytes
 
 
 class Dialer:
@@ -99,9 +109,20 @@ class Dialer:
 
     async def validate(self, url: URL) -> HttpAnswer | None:
         """Ask over plain HTTP; `None` if there is no answer within the limit."""
+        response = await self.get(url, self._options.validate_timeout, _MAX_WORDS_READ)
+        return None if response is None else self._words(response.status, response.body)
+
+    async def get(self, url: URL, seconds: float, limit: int) -> HttpBody | None:
+        """Ask for something over plain HTTP; `None` if there is no answer within the time.
+
+        Args:
+            url: What; with another place that it redirects to we do not speak.
+            seconds: The time.
+            limit: Bytes that are read at most.
+        """
         try:
             async with (
-                asyncio.timeout(self._options.validate_timeout),
+                asyncio.timeout(seconds),
                 self._session.get(
                     url,
                     headers=self._headers,
@@ -111,7 +132,8 @@ class Dialer:
                     raise_for_status=False,
                 ) as response,
             ):
-                return await self._answer(response)
+                body = await _read(response, limit)
+                return HttpBody(response.status, response.headers.get("Cache-Control", ""), body)
         except (TimeoutError, aiohttp.ClientError, OSError, ValueError):
             return None
 
@@ -126,16 +148,23 @@ class Dialer:
             self._refusal = await self._answer(response)
 
     async def _answer(self, response: aiohttp.ClientResponse) -> HttpAnswer:
-        body = await response.content.read(_MAX_WORDS_READ)
-        while len(body) < _MAX_WORDS_READ and (more := await response.content.read(_MAX_WORDS_READ - len(body))):
-            body += more
-        return HttpAnswer(response.status, redact(body.decode("utf-8", "replace"), self._token))
+        return self._words(response.status, await _read(response, _MAX_WORDS_READ))
+
+    def _words(self, status: int, body: bytes) -> HttpAnswer:
+        return HttpAnswer(status, redact(body.decode("utf-8", "replace"), self._token))
 
     def _proxy(self, url: URL) -> URL | None:
         if self._given_proxy is not None:
             return self._given_proxy
         # A session of the user's has its own mind about the environment (`trust_env`).
         return _environment_proxy(url) if self._owns_session else None
+
+
+async def _read(response: aiohttp.ClientResponse, limit: int) -> bytes:
+    body = await response.content.read(limit)
+    while len(body) < limit and (more := await response.content.read(limit - len(body))):
+        body += more
+    return body
 
 
 class _Resolver(AbstractResolver):

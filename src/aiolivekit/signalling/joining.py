@@ -11,6 +11,7 @@ from google.protobuf.message import DecodeError
 from livekit.protocol import models as proto_models
 from livekit.protocol import rtc as proto_rtc
 
+from ..core.regions import nearest_first
 from ..core.signal_errors import explain
 from ..errors import (
     ConnectError,
@@ -146,7 +147,12 @@ def decode(data: bytes | None) -> proto_rtc.SignalResponse | None:
 def _left(leave: proto_rtc.LeaveRequest) -> ServerLeaveError:
     reason = _name(proto_models.DisconnectReason, leave.reason)
     action = _name(proto_rtc.LeaveRequest.Action, leave.action)
-    return ServerLeaveError(f"the server sent us away ({reason}, {action})", reason=leave.reason, action=leave.action)
+    return ServerLeaveError(
+        f"the server sent us away ({reason}, {action})",
+        reason=leave.reason,
+        action=leave.action,
+        regions=nearest_first(leave.regions.regions),
+    )
 
 
 def _name(enum: type[proto_models.DisconnectReason] | type[proto_rtc.LeaveRequest.Action], number: int) -> str:

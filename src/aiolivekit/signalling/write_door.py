@@ -8,6 +8,8 @@ from collections.abc import Awaitable, Callable
 
 from livekit.protocol import rtc as proto_rtc
 
+from ..core.flight import SILENT, FlightTap
+from ..core.flight_signals import note_message, prepare
 from ..errors import SignalClosedError
 from .link import SignalClosed
 
@@ -25,12 +27,15 @@ _PASSES_GATE = frozenset(
 
 
 class _Request:
-    __slots__ = ("data", "passes", "waiter")
+    __slots__ = ("data", "passes", "prepared", "waiter")
 
-    def __init__(self, request: proto_rtc.SignalRequest, waiter: asyncio.Future[None] | None) -> None:
+    def __init__(
+        self, request: proto_rtc.SignalRequest, waiter: asyncio.Future[None] | None, flight: FlightTap
+    ) -> None:
         # Serialised now: the caller may change the message afterwards, and an unserialisable one is the caller's error.
         self.data = request.SerializeToString()
         self.passes = request.WhichOneof("message") in _PASSES_GATE
+        self.prepared = prepare(flight, request)
         self.waiter = waiter
 
     def settle(self, error: SignalClosedError | None = None) -> None:
@@ -48,6 +53,7 @@ class WriteDoor:
         write: Puts one message on the wire.
         on_failure: Told once why nothing can be written any more; not for errors of `write`, which the reading side
             of the same connection reports with a better reason.
+        flight: Where it is written down what was written.
     """
 
     def __init__(
@@ -57,11 +63,13 @@ class WriteDoor:
         *,
         post_limit: int = _POST_LIMIT,
         stall_timeout: float = _STALL_TIMEOUT,
+        flight: FlightTap = SILENT,
     ) -> None:
         self._write = write
         self._on_failure = on_failure
         self._post_limit = post_limit
         self._stall_timeout = stall_timeout
+        self._flight = flight
         self._ready: deque[_Request] = deque()
         self._held: deque[_Request] = deque()
         self._posted = 0
@@ -89,7 +97,7 @@ class WriteDoor:
 
     def post(self, request: proto_rtc.SignalRequest) -> bool:
         """Queue a request; returns whether it was taken (a closed door takes none)."""
-        entry = _Request(request, None)
+        entry = _Request(request, None, self._flight)
         if not self._accepts(entry):
             return False
         if self._posted >= self._post_limit:
@@ -106,7 +114,7 @@ class WriteDoor:
             SignalClosedError: If the link is closed before that.
         """
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        entry = _Request(request, waiter)
+        entry = _Request(request, waiter, self._flight)
         if not self._accepts(entry):
             raise _closed()
         self._enqueue(entry)
@@ -123,6 +131,7 @@ class WriteDoor:
         if self._gated:
             return
         self._gated = True
+        self._flight.note("signalling", "gate closed")
         self._held.extend(entry for entry in self._ready if not entry.passes)
         self._ready = deque(entry for entry in self._ready if entry.passes)
 
@@ -131,6 +140,7 @@ class WriteDoor:
         if not self._gated:
             return
         self._gated = False
+        self._flight.note("signalling", "gate opened", count=len(self._held))
         self._release(self._held)
 
     def take_over(self, predecessor: WriteDoor) -> None:
@@ -223,6 +233,7 @@ class WriteDoor:
             raise
         finally:
             self._writing = False
+        note_message(self._flight, "sent", entry.prepared, len(entry.data))
         self._forget(entry)
         entry.settle()
         return True

@@ -14,6 +14,7 @@ from aiolivekit.room import events as ev
 from aiolivekit.room.handler_tasks import HandlerTasks
 from aiolivekit.room.packets import DataPacket, SipDTMF, TranscriptionSegment
 from aiolivekit.room.participant import ParticipantPermission, RemoteParticipant
+from aiolivekit.room.report import ReconnectCause, ReconnectReport
 from aiolivekit.room.track_publication import TrackPublication
 
 RED = "\x1b[31m"
@@ -141,6 +142,36 @@ CASES: list[tuple[ev.RoomEvent, str, dict[str, Any]]] = [
     (ev.RoomUpdated(), "room updated", {}),
     (ev.TokenRefreshed(), "token refreshed", {}),
     (ev.DataUndelivered(3, "why"), "3 data packets may not have arrived: why", {"count": 3}),
+    (ev.DataMissed(BOB, 2), "at least 2 durable messages of bob (Bob B.) are lost", {"participant": "bob", "count": 2}),
+    (
+        ev.ReconnectReported(
+            ReconnectReport(
+                True,
+                ReconnectCause("signal", DisconnectReason.SIGNAL_CLOSE, "gone"),
+                None,
+                "resume",
+                ("resume",),
+                1,
+                0.25,
+                2,
+                1,
+            )
+        ),
+        "reconnecting: back after 0.25 s (resume, 1 attempt); lost: gone (SIGNAL_CLOSE); 2 messages replayed, "
+        "1 track restored",
+        {
+            "succeeded": True,
+            "source": "signal",
+            "reason": "SIGNAL_CLOSE",
+            "detail": "gone",
+            "ended_by": None,
+            "modes": ["resume"],
+            "attempts": 1,
+            "seconds": 0.25,
+            "messages_replayed": 2,
+            "tracks_restored": 1,
+        },
+    ),
     (ev.DataTrackPublished(None), "a data track is published", {}),
     (ev.DataTrackUnpublished("DT_1"), "a data track is published no more", {"track": "DT_1"}),
 ]

@@ -4,8 +4,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aiolivekit.core.encodings import Encoding, VideoLayer, audio_encodings, video_encodings, video_layers
-from aiolivekit.enums import TrackSource, VideoCodec, VideoQuality
+from aiolivekit.core.encodings import (
+    Encoding,
+    VideoLayer,
+    audio_encodings,
+    degradation,
+    video_encodings,
+    video_layers,
+)
+from aiolivekit.enums import DegradationPreference, TrackSource, VideoCodec, VideoQuality
 from aiolivekit.options import AudioEncoding, TrackPublishOptions, VideoEncoding
 
 LOW, MEDIUM, HIGH = VideoQuality
@@ -146,6 +153,16 @@ def test_codecs_with_layers_inside_have_one_encoding(
     assert (encoding.rid, encoding.scalability_mode) == (None, mode)
     [plain] = video_encodings(width, height, options(False, video_codec=codec), screencast=screen)
     assert plain.scalability_mode is None
+
+
+def test_a_camera_gives_up_pixels_and_a_screen_pictures_unless_told_otherwise() -> None:
+    assert degradation(options()) is DegradationPreference.MAINTAIN_FRAMERATE
+    assert degradation(options(), screencast=True) is DegradationPreference.MAINTAIN_RESOLUTION
+    assert degradation(options(source=TrackSource.SOURCE_SCREENSHARE)) is DegradationPreference.MAINTAIN_RESOLUTION
+    chosen = options(degradation_preference=0, source=TrackSource.SOURCE_SCREENSHARE)
+    assert degradation(chosen) is DegradationPreference.BALANCED
+    with pytest.raises(ValueError):
+        degradation(options(degradation_preference=3))
 
 
 @given(st.integers(1, 8000), st.integers(1, 8000), st.booleans(), st.sampled_from([None, *VideoCodec]))

@@ -15,6 +15,7 @@ from aiolivekit.core.reconnection import (
     Cause,
     Effect,
     End,
+    Episode,
     Failure,
     Mode,
     Reconnection,
@@ -83,7 +84,7 @@ def test_a_lost_link_is_resumed() -> None:
     assert m.poll(10.1) == []
     assert m.poll(10.2) == [Attempt(Mode.RESUME, 1, SIGNAL)]
     assert m.deadline is None
-    assert m.succeeded(10.5) == [Recovered(Mode.RESUME, SIGNAL, 1, 0.5)]
+    assert m.succeeded(10.5) == [Recovered(Mode.RESUME, SIGNAL, 1, 0.5, (Mode.RESUME,))]
     assert (m.state, m.mode, m.cause) == (State.CONNECTED, None, None)
 
 
@@ -105,7 +106,7 @@ def test_what_refutes_a_resume_escalates_and_announces_once(failure: Failure) ->
     assert m.poll(0.1) == [Attempt(Mode.RESTART, 2, SIGNAL)]
     assert m.failed(Failure.NO_WORD, REFUSED, 0.2) == []
     assert m.poll(0.2) == [Attempt(Mode.RESTART, 3, SIGNAL)]
-    assert m.succeeded(0.3) == [Recovered(Mode.RESTART, SIGNAL, 3, 0.3)]
+    assert m.succeeded(0.3) == [Recovered(Mode.RESTART, SIGNAL, 3, 0.3, (Mode.RESUME, Mode.RESTART))]
 
 
 def test_no_word_with_a_dead_media_path_escalates() -> None:
@@ -151,7 +152,8 @@ def test_leave_with_disconnect_ends_with_its_reason_at_any_time() -> None:
     m = machine(0.0)
     m.lost(SIGNAL, Wish.RESUME, 0.0)
     m.poll(0.0)
-    assert m.lost(REMOVED, Wish.DISCONNECT, 0.1) == [CancelAttempt(1), End(REMOVED)]
+    tried = Episode(Mode.RESUME, SIGNAL, 1, 0.1, (Mode.RESUME,))
+    assert m.lost(REMOVED, Wish.DISCONNECT, 0.1) == [CancelAttempt(1), End(REMOVED, tried)]
     assert m.revoked
     assert m.lost(SIGNAL, Wish.RESUME, 0.2) == m.retry_now(0.2) == m.succeeded(0.2) == []
 
@@ -160,7 +162,8 @@ def test_a_refused_token_ends_without_cancelling_what_is_over() -> None:
     m = machine(0.0, 0.0)
     m.lost(SIGNAL, Wish.RESUME, 0.0)
     m.poll(0.0)
-    assert m.failed(Failure.REVOKED, REFUSED, 0.1) == [End(REFUSED)]
+    tried = Episode(Mode.RESUME, SIGNAL, 1, 0.1, (Mode.RESUME,))
+    assert m.failed(Failure.REVOKED, REFUSED, 0.1) == [End(REFUSED, tried)]
     assert m.revoked
 
 
@@ -170,7 +173,8 @@ def test_exhaustion_names_what_began_the_episode() -> None:
     m.poll(0.0)
     m.failed(Failure.MISMATCH, REFUSED, 1.0)
     m.poll(1.0)
-    assert m.failed(Failure.NO_WORD, REFUSED, 2.0) == [End(SIGNAL)]
+    tried = Episode(Mode.RESTART, SIGNAL, 2, 2.0, (Mode.RESUME, Mode.RESTART))
+    assert m.failed(Failure.NO_WORD, REFUSED, 2.0) == [End(SIGNAL, tried)]
     assert not m.revoked
 
 

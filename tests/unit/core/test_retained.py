@@ -48,3 +48,24 @@ def test_what_is_kept_is_bounded_and_covers_buffer_and_reserve(packets: list[tup
         assert rest == sent[len(sent) - len(rest) :]
         assert kept.size == sum(map(len, rest))
         assert kept.size <= max(buffered + 64, size)
+
+
+def test_what_is_still_buffered_has_not_left() -> None:
+    kept = RetainedPackets()
+    # Ten are handed over at once, and leave one by one, a second each.
+    for number in range(1, 11):
+        kept.keep(number, b"x", number, 0.0)
+    for second in range(1, 11):
+        kept.note_buffered(10 - second, float(second))
+    assert [kept.count_since(moment) for moment in (0.5, 1.5, 5.5, 9.5, 10.5)] == [10, 9, 5, 1, 0]
+
+
+def test_what_is_sent_again_does_not_unsay_what_had_left() -> None:
+    kept = RetainedPackets()
+    kept.keep(1, b"xx", 2, 0.0)
+    kept.note_buffered(0, 1.0)
+    kept.note_buffered(2, 2.0)
+    kept.keep(2, b"xx", 4, 3.0)
+    assert [kept.count_since(moment) for moment in (1.0, 1.5, 9.0)] == [2, 1, 1]
+    kept.note_buffered(0, 4.0)
+    assert kept.count_since(9.0) == 0

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from aiolivekit.core.flight import SILENT, FlightTap
 from aiolivekit.peer.channel import ChannelState, DataChannel
 from aiolivekit.peer.connection import PeerConnection, PeerState
 
@@ -62,9 +63,11 @@ async def negotiate(offerer: PeerConnection, answerer: PeerConnection) -> None:
 
 
 @asynccontextmanager
-async def peer_pair() -> AsyncIterator[tuple[PeerConnection, RecordingSink, PeerConnection, RecordingSink]]:
+async def peer_pair(
+    flight: FlightTap = SILENT,
+) -> AsyncIterator[tuple[PeerConnection, RecordingSink, PeerConnection, RecordingSink]]:
     a_sink, b_sink = RecordingSink(), RecordingSink()
-    a, b = PeerConnection("a", a_sink), PeerConnection("b", b_sink)
+    a, b = PeerConnection("a", a_sink, flight), PeerConnection("b", b_sink)
     a_sink.other, b_sink.other = b, a
     try:
         yield a, a_sink, b, b_sink

@@ -9,6 +9,7 @@ import os
 import pytest
 import webrtc
 
+from aiolivekit.core.flight import FlightRecorder
 from aiolivekit.errors import ForkError, NegotiationError
 from aiolivekit.peer import runtime
 from aiolivekit.peer.channel import FastChannel
@@ -114,6 +115,60 @@ async def test_nonsense_from_the_server_is_a_negotiation_error() -> None:
             await peer.set_offer("garbage")
     finally:
         peer.close()
+
+
+async def test_the_error_quotes_no_line_of_a_description() -> None:
+    """libwebrtc does, and any of them may hold an address or a password."""
+    peer, other = PeerConnection("publisher", RecordingSink()), PeerConnection("server", RecordingSink())
+    try:
+        other.create_channel("_reliable", ordered=True, max_retransmits=None, low_threshold=0)
+        offer = await other.create_offer()
+        with pytest.raises(NegotiationError, match="apply the server's offer: Failed to parse") as caught:
+            await peer.set_offer(offer + "a=candidate:1 1 udp x 192.168.0.7 1 typ host\r\n")
+        assert "192.168" not in str(caught.value)
+        assert caught.value.__cause__ is None
+        assert caught.value.__suppress_context__
+    finally:
+        peer.close()
+        other.close()
+
+
+async def test_changes_of_state_are_written_down(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("aiolivekit.peer.watch._MOMENT", 0.0)
+    recorder = FlightRecorder()
+    async with peer_pair(recorder.tap(1)) as (a, a_sink, b, _):
+        a.create_channel("_reliable", ordered=True, max_retransmits=None, low_threshold=0)
+        await negotiate(a, b)
+        await a_sink.wait_connected()
+        async with asyncio.timeout(10):
+            while not any(record.what == "path" for record in recorder.records()):
+                await asyncio.sleep(0)
+        offer = await a.create_offer(ice_restart=True)
+        await a.set_local_offer(offer)
+        await b.set_offer(offer)
+        async with asyncio.timeout(10):
+            while not any(record.what == "gathering" for record in recorder.records()):
+                await asyncio.sleep(0.01)
+    found = [(record.what, record.fields["state"]) for record in recorder.records() if record.what != "path"]
+    assert [state for what, state in found if what == "peer"] == ["connecting", "connected", "closed"]
+    assert ("dtls", "connected") in found
+    assert ("gathering", "gathering") in found
+    [path, *_] = [record for record in recorder.records() if record.what == "path"]
+    # Which of our addresses is seen from there first is chance.
+    assert path.fields.keys() == {"peer", "candidate", "remote_candidate", "transport"}
+    assert path.fields["transport"] == "udp"
+    assert recorder.header.withheld == 0
+
+
+async def test_a_connection_that_never_stands_is_not_listened_to() -> None:
+    recorder = FlightRecorder()
+    peer = PeerConnection("publisher", RecordingSink(), recorder.tap(1))
+    peer.create_channel("_reliable", ordered=True, max_retransmits=None, low_threshold=0)
+    await peer.set_local_offer(await peer.create_offer())
+    peer.close()
+    assert [(record.what, record.fields["state"], record.fields["ice"]) for record in recorder.records()] == [
+        ("peer", "closed", "new")
+    ]
 
 
 async def test_bad_ice_servers_are_left_out(caplog: pytest.LogCaptureFixture) -> None:

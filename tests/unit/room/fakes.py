@@ -12,7 +12,7 @@ from livekit.protocol import models, rtc
 from aiolivekit.core.encodings import Encoding
 from aiolivekit.engine.engine import RtcEngine
 from aiolivekit.engine.events import Disconnected, EngineEvents
-from aiolivekit.enums import DataPacketKind, DisconnectReason, SimulateScenarioKind
+from aiolivekit.enums import DataPacketKind, DegradationPreference, DisconnectReason, SimulateScenarioKind
 from aiolivekit.errors import ClosedError, RequestTimeoutError
 from aiolivekit.options import RoomOptions, TrackPublishOptions
 from aiolivekit.peer.tracks import OutgoingTrack, RemoteMedia
@@ -38,6 +38,10 @@ class RecordingSender:
         self.track = track
         self.encodings = list(encodings)
         self.stereo = stereo
+        self.degradation: DegradationPreference | None = None
+
+    async def prefer(self, degradation: DegradationPreference) -> None:
+        self.degradation = degradation
 
     async def get_stats(self) -> list[dict[str, Any]]:
         return [{"type": "outbound-rtp", "id": self.track.cid}]
@@ -96,7 +100,7 @@ class RecordingEngine:
         await self._step("publish_data")
         self.packets.append((packet, kind))
 
-    async def add_track(self, request: rtc.AddTrackRequest) -> models.TrackInfo:
+    async def add_track(self, request: rtc.AddTrackRequest, *, epoch: int | None = None) -> models.TrackInfo:
         await self._step("add_track", request)
         self.tracks += 1
         return models.TrackInfo(
@@ -110,7 +114,13 @@ class RecordingEngine:
         )
 
     async def create_sender(
-        self, track: OutgoingTrack, options: TrackPublishOptions, encodings: Sequence[Encoding], *, stereo: bool = False
+        self,
+        track: OutgoingTrack,
+        options: TrackPublishOptions,
+        encodings: Sequence[Encoding],
+        *,
+        stereo: bool = False,
+        epoch: int | None = None,
     ) -> RecordingSender:
         await self._step("create_sender")
         sender = RecordingSender(track, encodings, stereo)
@@ -209,9 +219,8 @@ class Stage:
         self.log: list[tuple[Any, ...]] = []
         for name in EVENTS:
             self._watch(name)
-        self.room._enter(
-            self.engine.as_engine(), join(*others, **room), self.engine.events, auto_subscribe=auto_subscribe
-        ).start_soon()
+        options = RoomOptions(auto_subscribe=auto_subscribe)
+        self.room._enter(self.engine.as_engine(), join(*others, **room), self.engine.events, options).start_soon()
 
     def _watch(self, name: str) -> None:
         self.room.on(cast(EventTypes, name), lambda *args: self.log.append((name, *args)))
@@ -269,7 +278,9 @@ class Connector:
         self.cancelled = False
         self.began = asyncio.Event()
 
-    async def connect(self, url: str, token: str, options: Any) -> tuple[Any, rtc.JoinResponse, EngineEvents]:
+    async def connect(
+        self, url: str, token: str, options: Any, *, flight: Any = None
+    ) -> tuple[Any, rtc.JoinResponse, EngineEvents]:
         self.calls.append((url, token, options))
         self.began.set()
         try:

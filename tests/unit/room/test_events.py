@@ -27,7 +27,11 @@ def test_every_name_has_one_event() -> None:
     assert len(events.EVENTS) == 36 + len(OWN)
 
 
-OWN = {"data_undelivered": ["count", "reason"]}
+OWN = {
+    "data_undelivered": ["count", "reason"],
+    "data_missed": ["participant", "count"],
+    "reconnect_reported": ["report"],
+}
 """Events that the official SDK does not have."""
 
 

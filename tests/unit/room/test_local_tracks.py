@@ -11,7 +11,7 @@ import pytest
 from livekit.protocol import models, rtc
 
 from aiolivekit.core.encodings import Encoding
-from aiolivekit.enums import TrackKind, TrackSource, VideoCodec
+from aiolivekit.enums import DegradationPreference, TrackKind, TrackSource, VideoCodec
 from aiolivekit.errors import (
     AlreadyPublishedError,
     ClosedError,
@@ -106,6 +106,11 @@ async def test_layers_of_a_camera_are_announced(camera: LocalVideoTrack) -> None
     assert [each.rid for each in announcement.encodings] == ["q", "h", "f"]
 
 
+async def test_what_is_given_up_first_is_said_to_the_sender(stage: Stage, camera: LocalVideoTrack) -> None:
+    await stage.room.local_participant.publish_track(camera, TrackPublishOptions())
+    assert stage.engine.senders[0].degradation is DegradationPreference.MAINTAIN_FRAMERATE
+
+
 async def test_codec_and_bounds_of_a_camera(camera: LocalVideoTrack) -> None:
     options = TrackPublishOptions(
         video_codec=VideoCodec.AV1,
@@ -137,6 +142,7 @@ async def test_publish(stage: Stage, microphone: LocalAudioTrack) -> None:
     assert sender.track.enabled
     assert stage.take() == [("local_track_published", publication, microphone)]
     assert dict(me.track_publications) == {publication.sid: publication}
+    assert sender.degradation is None
     assert (publication.track, publication.name, publication.kind) == (microphone, "mic", TrackKind.KIND_AUDIO)
     assert (publication.source, publication.muted) == (TrackSource.SOURCE_MICROPHONE, False)
     assert microphone.sid == publication.sid

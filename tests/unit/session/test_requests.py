@@ -6,7 +6,7 @@ import pytest
 from livekit.protocol import models, rtc
 
 from aiolivekit.errors import AlreadyPublishedError, ClosedError, RequestError, RequestTimeoutError
-from aiolivekit.session.requests import PendingRequests
+from aiolivekit.session.requests import AnswerLostError, PendingRequests
 
 
 def published(cid: str, sid: str) -> rtc.TrackPublishedResponse:
@@ -53,7 +53,7 @@ async def test_track_times_out() -> None:
 
 async def test_answers_before_and_after_the_question() -> None:
     requests = PendingRequests()
-    early, late = requests.new_id(), requests.new_id()
+    early, late = 1, 2
     assert early != late
     requests.answered(rtc.RequestResponse(request_id=early))
     assert (await requests.response(early, 1)).request_id == early
@@ -96,3 +96,51 @@ async def test_cancelling_a_wait_leaves_nothing() -> None:
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     assert requests._responses == {}
+
+
+async def test_an_answer_lost_with_the_link_is_not_waited_for_much_longer() -> None:
+    requests = PendingRequests()
+    # One asked over the link that was lost, one answered in time, one that goes out with the next link.
+    futures = {cid: requests.expect_track(cid) for cid in ("lost", "answered", "later")}
+    for cid in ("lost", "answered"):
+        requests.track_asked(cid)
+    waits = {cid: asyncio.ensure_future(requests.wait_for_track(cid, futures[cid], 5.0)) for cid in futures}
+    await asyncio.sleep(0)
+    requests.resumed()
+    requests.track_asked("later")
+    requests.track_published(rtc.TrackPublishedResponse(cid="answered", track=models.TrackInfo(sid="TR_1")))
+    assert (await waits["answered"]).sid == "TR_1"
+    with pytest.raises(AnswerLostError):
+        await waits["lost"]
+    assert not waits["later"].done()
+    # Its cid may be used again.
+    requests.expect_track("lost")
+    requests.close(ClosedError("closed"))
+    with pytest.raises(ClosedError):
+        await waits["later"]
+
+
+async def test_a_request_that_did_not_go_out_is_forgotten() -> None:
+    requests = PendingRequests()
+    requests.expect_track("cid")
+    requests.forget_track("cid")
+    requests.track_asked("cid")
+    requests.resumed()
+    requests.expect_track("cid")
+    requests.close(ClosedError("closed"))
+
+
+async def test_a_response_lost_with_the_link_is_not_waited_for_much_longer() -> None:
+    requests = PendingRequests()
+    lost, answered = (asyncio.ensure_future(requests.response(number, 5.0)) for number in (1, 2))
+    await asyncio.sleep(0)
+    requests.resumed()
+    later = asyncio.ensure_future(requests.response(3, 5.0))
+    requests.answered(rtc.RequestResponse(request_id=2))
+    assert (await answered).request_id == 2
+    with pytest.raises(AnswerLostError):
+        await lost
+    assert not later.done()
+    requests.close(ClosedError("closed"))
+    with pytest.raises(ClosedError):
+        await later

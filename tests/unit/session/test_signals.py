@@ -33,6 +33,9 @@ class RecordingSession:
     def note_seen(self, participants: Any) -> None:
         pass
 
+    def moved(self, message: Any) -> None:
+        pass
+
     def lose(self, event: Any) -> None:
         self.calls.append(event)
 
