@@ -131,6 +131,21 @@ async def test_a_fault_in_a_restart(
         await check(stage, outcome)
 
 
+async def test_messages_go_on_before_a_restart_is_complete(
+    dev_server: EmbeddedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hurried(monkeypatch)
+    async with no_leaks(), on_stage(dev_server, single=False) as stage:
+        # Without its offer there is no way from the server to us; the way to the server stands.
+        withheld = dev_server.faults.drop_signal("offer", identity="alice")
+        dev_server.faults.leave("alice", "RECONNECT")
+        await withheld.wait_fired()
+        sent = stage.sent
+        await until(lambda: stage.sent > sent + 20 and stage.heard[-1:] >= [sent + 10], "messages in between")
+        assert not stage.events.of("reconnected")
+        await check(stage, RESTARTED)
+
+
 async def test_a_media_path_that_does_not_come_back_makes_a_restart(
     dev_server: EmbeddedServer, single: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -199,7 +199,7 @@ class RtcEngine:
         """
         if self._closing is not None:
             raise ClosedError("the engine is closed")
-        session = self._sessions.current
+        session = self._sessions.sending
         if not raw:
             participant = self._sessions.participant
             packet.participant_identity = participant.identity

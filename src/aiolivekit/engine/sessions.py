@@ -74,6 +74,8 @@ class Sessions:
         self._epoch = 0
         self._session: RtcSession | None = None
         self._posting: RtcSession | None = None
+        self._sending: RtcSession | None = None
+        self._given_up: RtcSession | None = None
         self._resume: Resume | None = None
         self._lost_meanwhile: SessionClosed | None = None
         self._closed = False
@@ -92,6 +94,11 @@ class Sessions:
         """The session in force, or the last one after the end."""
         assert self._session is not None
         return self._session
+
+    @property
+    def sending(self) -> RtcSession:
+        """The session that takes data packets: the one that joined last, though it may not be in force yet."""
+        return self._sending or self.current
 
     def post(self, request: rtc.SignalRequest) -> None:
         """Send a request without waiting: to the session that joined last, which may not be in force yet."""
@@ -138,6 +145,8 @@ class Sessions:
         context = SessionContext(
             emit=lambda event: self._on_event(epoch, event),
             joined=lambda session, join: joined(epoch, session, join),
+            takes_data=self._hand_on,
+            gave_up=self._take_back,
             received=self._received,
             flight=self._flight.tap(epoch),
         )
@@ -215,8 +224,12 @@ class Sessions:
         # The join ends the old session on the server, and what it has not read by then is gone.
         await old.confirm_sent()
         self._lost_meanwhile = None
-        session = await self._begin(self._joined_anew)
-        session.channels.adopt(old.channels)
+        try:
+            session = await self._begin(self._joined_anew)
+        finally:
+            if self._given_up is not None:
+                failed, self._given_up = self._given_up, None
+                self._tell_undelivered(failed.undelivered, "they were on their way when a reconnection failed")
         self._session = session
         try:
             await finish_despite_cancel(old.aclose(leave=False))
@@ -232,6 +245,19 @@ class Sessions:
         self._flight.begin_epoch(epoch)
         self.join, self.participant = join, join.participant
         self._events.put(SignalRestarted(join))
+
+    def _hand_on(self, session: RtcSession) -> None:
+        """Let the packets that wait go on as soon as the channels of the next session are open."""
+        if self._session is not None:
+            if session.channels.adopt(self._session.channels):
+                session.peers.want_publisher()
+            self._sending = session
+
+    def _take_back(self, session: RtcSession) -> None:
+        """Keep the packets that wait for a session that could not be connected."""
+        if self._sending is session:
+            self.current.channels.adopt(session.channels)
+            self._sending, self._given_up = None, session
 
     def _tell_undelivered(self, count: int, reason: str) -> None:
         if count:

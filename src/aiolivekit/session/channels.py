@@ -231,16 +231,19 @@ class SessionChannels:
         for lane in self._lanes.values():
             lane.usable = False
 
-    def adopt(self, predecessor: SessionChannels) -> None:
-        """Take the packets that wait for the channels of a session that ends, ahead of our own."""
+    def adopt(self, predecessor: SessionChannels) -> int:
+        """Take the packets that wait for the channels of another session, ahead of our own; return how many wait."""
+        waiting = 0
         for kind, old in predecessor._lanes.items():
             lane = self._lanes[kind]
             for entry in [*old.outbox.clear(), *lane.outbox.clear()]:
                 lane.outbox.wait(entry)
+                waiting += 1
             if lane.usable:
                 lane.drain()
             elif (first := lane.outbox.first()) is not None and self._expiry is None:
                 self._arm_expiry(first.since + self._outage.deadline)
+        return waiting
 
     def _arm_stale(self, since: float) -> None:
         pause = max(0.0, since + LOSSY_PATIENCE - _monotonic())

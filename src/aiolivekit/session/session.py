@@ -61,6 +61,8 @@ class SessionContext:
     Args:
         emit: Takes the session's events, in order.
         joined: Told of the join response before any event that follows it; the session can take requests by then.
+        takes_data: Told when packets may be handed to it: they wait there for its channels to open.
+        gave_up: Told that it could not be connected, before what waits for its channels fails.
         sequence: Numbers of our reliable packets.
         received: Which reliable packets of others were seen.
         flight: Where it is written down what happens.
@@ -68,6 +70,8 @@ class SessionContext:
 
     emit: Callable[[SessionEvent], None]
     joined: Callable[[RtcSession, rtc.JoinResponse], None] = lambda _session, _join: None
+    takes_data: Callable[[RtcSession], None] = lambda _session: None
+    gave_up: Callable[[RtcSession], None] = lambda _session: None
     sequence: SendSequence = field(default_factory=SendSequence)
     received: ReceiveState = field(default_factory=ReceiveState)
     flight: FlightTap = SILENT
@@ -129,6 +133,7 @@ class RtcSession:
             join = await session._join(url, token)
             await session._wait_connected()
         except BaseException:
+            context.gave_up(session)
             await finish_despite_cancel(session.aclose(DisconnectReason.JOIN_FAILURE))
             raise
         return session, join
@@ -161,6 +166,7 @@ class RtcSession:
         self._connected = asyncio.get_running_loop().create_future()
         self._peers.set_up(join, offer, auto_subscribe=self._options.signal.auto_subscribe)
         signal.start()
+        self._context.takes_data(self)
         return join
 
     async def _wait_connected(self) -> None:
