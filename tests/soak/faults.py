@@ -40,6 +40,7 @@ _BACK = 60.0
 """Seconds after a fault within which everybody has to be connected again."""
 _HEARD = 20.0
 _PERIOD = 0.02
+_DURABLE_PERIOD = 0.1
 _RATE = 48_000
 _AROUND = 2.0
 """Seconds around a restart in which messages of or to the one who restarts may be lost."""
@@ -82,6 +83,10 @@ class _Person:
         self.room = Room()
         self.sent_at: list[float] = []
         self.inboxes: dict[str, _Inbox] = {}
+        self.kept = 0
+        self.kept_inboxes: dict[str, _Inbox] = {}
+        self.kept_refused: list[str] = []
+        self.missed = 0
         self.restarts: list[list[float]] = []
         self.undelivered = 0
         self.refused = 0
@@ -94,6 +99,7 @@ class _Person:
         self.room.on("reconnecting", self._reconnecting)
         self.room.on("reconnected", self._reconnected)
         self.room.on("data_undelivered", self._not_delivered)
+        self.room.on("data_missed", self._told_of_missing)
         self.room.on("disconnected", self._disconnected)
 
     async def join(self, url: str, token: str) -> None:
@@ -104,7 +110,8 @@ class _Person:
 
     def begin(self) -> None:
         """Send and play until closed; everybody is in the room."""
-        self._tasks = [asyncio.create_task(self._send()), asyncio.create_task(self._play())]
+        sending = asyncio.create_task(self._send()), asyncio.create_task(self._send_durable())
+        self._tasks = [*sending, asyncio.create_task(self._play())]
 
     async def close(self) -> None:
         for task in self._tasks:
@@ -115,8 +122,10 @@ class _Person:
 
     async def stop_sending(self) -> None:
         """Send no more, and let what was sent arrive."""
-        self._tasks[0].cancel()
-        await asyncio.gather(self._tasks[0], return_exceptions=True)
+        sending = self._tasks[:2]
+        for task in sending:
+            task.cancel()
+        await asyncio.gather(*sending, return_exceptions=True)
 
     def well(self, names: set[str]) -> bool:
         """Whether it is connected, and sees and hears all the others."""
@@ -140,6 +149,16 @@ class _Person:
                 self.refused += 1
             await asyncio.sleep(_PERIOD)
 
+    async def _send_durable(self) -> None:
+        while True:
+            try:
+                await self.room.local_participant.publish_data(b"%d" % self.kept, topic="durable", durable=True)
+            except aiolivekit.LiveKitError as error:
+                self.kept_refused.append(str(error))
+            else:
+                self.kept += 1
+            await asyncio.sleep(_DURABLE_PERIOD)
+
     async def _play(self) -> None:
         step = 2 * np.pi * (300 + 100 * _NAMES.index(self.name)) / _RATE
         position = 0
@@ -149,8 +168,9 @@ class _Person:
             position += 960
 
     def _received(self, packet: Any) -> None:
-        if packet.participant is not None and packet.topic == "numbers":
-            self.inboxes.setdefault(packet.participant.identity, _Inbox()).take(int(packet.data))
+        if packet.participant is not None:
+            inboxes = self.inboxes if packet.topic == "numbers" else self.kept_inboxes
+            inboxes.setdefault(packet.participant.identity, _Inbox()).take(int(packet.data))
 
     def _reconnecting(self) -> None:
         self._since = time.monotonic()
@@ -163,6 +183,9 @@ class _Person:
 
     def _not_delivered(self, count: int, _reason: str) -> None:
         self.undelivered += count
+
+    def _told_of_missing(self, _participant: Any, count: int) -> None:
+        self.missed += count
 
     def _disconnected(self, _reason: Any) -> None:
         self.ended = True
@@ -257,6 +280,17 @@ class _Scene:
             await asyncio.sleep(0.05)
         return "no messages: " + ", ".join(f"{sender} to {receiver}" for receiver, sender in dry)
 
+    async def all_kept_there(self) -> None:
+        """Wait until the durable messages have arrived everywhere, or for so long that they never will."""
+        end = time.monotonic() + _HEARD
+        while time.monotonic() < end and any(
+            self.kept_inbox(a, b).last + 1 < self.people[b].kept for a in self.people for b in self.people if a != b
+        ):
+            await asyncio.sleep(0.05)
+
+    def kept_inbox(self, receiver: str, sender: str) -> _Inbox:
+        return self.people[receiver].kept_inboxes.setdefault(sender, _Inbox())
+
     def inbox(self, receiver: str, sender: str) -> _Inbox:
         return self.people[receiver].inboxes.setdefault(sender, _Inbox())
 
@@ -301,6 +335,7 @@ async def run(*, quick: bool) -> dict[str, Any]:
                 problems.append(f"after fault {len(faults)} ({fault}): {problem}")
         for person in scene.people.values():
             await person.stop_sending()
+        await scene.all_kept_there()
         await asyncio.sleep(2.0)
         counts = _judge(scene, problems)
     after = await _settled_left(before)
@@ -321,12 +356,19 @@ def _judge(scene: _Scene, problems: list[str]) -> dict[str, Any]:
     people = scene.people
     sent = missing = excused = 0
     for receiver in people.values():
+        problems += [f"{receiver.name}: a durable message was refused: {why}" for why in receiver.kept_refused]
         for sender in people.values():
             if receiver is sender:
                 continue
             inbox = scene.inbox(receiver.name, sender.name)
             sent += len(sender.sent_at)
             problems += [f"{sender.name} to {receiver.name}: {n} after {last}" for n, last in inbox.wrong]
+            kept = scene.kept_inbox(receiver.name, sender.name)
+            pair = f"{sender.name} to {receiver.name}: durable"
+            problems += [f"{pair} {n} after {last}" for n, last in kept.wrong]
+            problems += [f"{pair} {first} to {following - 1} missing" for first, following, _ in kept.gaps]
+            if kept.last + 1 < sender.kept:
+                problems.append(f"{pair} {kept.last + 1} to {sender.kept - 1} missing at the end")
             gaps = [*inbox.gaps]
             if inbox.last + 1 < len(sender.sent_at) - sender.refused:
                 gaps.append((inbox.last + 1, len(sender.sent_at), time.monotonic()))
@@ -340,6 +382,8 @@ def _judge(scene: _Scene, problems: list[str]) -> dict[str, Any]:
                         problems.append(f"{sender.name} to {receiver.name}: message {number} is missing")
     return {
         "messages": sent,
+        "durable_messages": (len(people) - 1) * sum(person.kept for person in people.values()),
+        "durable_told_missing": sum(person.missed for person in people.values()),
         "missing_around_restarts": excused,
         "missing_otherwise": missing - excused,
         "restarts": sum(len(person.restarts) for person in people.values()),
