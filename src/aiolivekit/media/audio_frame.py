@@ -8,6 +8,8 @@ import wave
 from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
+    from numpy import int16
+    from numpy.typing import NDArray
     from typing_extensions import Buffer
 
 __all__ = ["AudioFrame"]
@@ -112,6 +114,54 @@ class AudioFrame:
         if isinstance(data, bytes):
             return data if len(data) == size else data[:size]
         return bytes(memoryview(data)[:size])
+
+    def _overwrite(self, samples: bytes) -> None:
+        """Put other samples in place of the first ones; where the data are constant, in a copy of them."""
+        view = memoryview(self._data)
+        if view.readonly:
+            self._data = bytearray(view)
+            view = memoryview(self._data)
+        view[: len(samples)] = samples
+
+    def as_array(self) -> NDArray[int16]:
+        """Return the samples as a numpy array of the shape (samples, channels): a view, writable if `data` is.
+
+        Raises:
+            MediaError: If numpy is not installed.
+        """
+        from .resampling import require_numpy
+
+        numpy = require_numpy()
+        count = self._num_channels * self._samples_per_channel
+        flat = numpy.frombuffer(self._data, numpy.int16, count) if count else numpy.zeros(0, numpy.int16)
+        return flat.reshape(self._samples_per_channel, self._num_channels)  # type: ignore[no-any-return]
+
+    def remix_and_resample(self, sample_rate: int, num_channels: int) -> Self:
+        """Return the audio at another rate and with other channels, by itself: nothing of it is held back.
+
+        For consecutive frames of a stream use `AudioResampler`, which leaves no seams.
+
+        Args:
+            sample_rate: Samples of a channel a second.
+            num_channels: To fewer, channels are averaged into one; to more, that one is repeated.
+
+        Raises:
+            ValueError: If a number is not positive.
+            MediaError: If the rate changes and the `resample` extra is not installed.
+        """
+        if not (sample_rate > 0 and num_channels > 0):
+            raise ValueError(f"a frame has a positive rate and channels, not {sample_rate} Hz and {num_channels}")
+        from .resampling import Resampler, remix
+
+        samples, channels = self.to_bytes(), self._num_channels
+        if num_channels < channels:
+            samples, channels = remix(samples, channels, num_channels), num_channels
+        if sample_rate != self._sample_rate:
+            resampler = Resampler(self._sample_rate, sample_rate, channels, "HQ")
+            samples = resampler.push(samples) + resampler.flush()
+        samples = remix(samples, channels, num_channels)
+        length = len(samples) // (num_channels * _SAMPLE_SIZE)
+        return type(self)(bytearray(samples), sample_rate, num_channels, length, userdata=dict(self._userdata))
 
     def to_wav_bytes(self) -> bytes:
         """Return the frame as a WAV file."""

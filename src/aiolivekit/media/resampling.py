@@ -1,8 +1,9 @@
 """Sample rates and channel counts of interleaved 16-bit audio.
 
 Rates are converted by libsoxr (the package `soxr`, which brings numpy), imported when first needed, so that programs
-that stay at 48 kHz do without both. Its variable-rate mode is used for a fixed rate, because it is the one that gives
-10 ms out for 10 ms in: the other works in blocks of 20 to 60 ms, which would add that much delay.
+that stay at 48 kHz do without both. Live streams use its variable-rate mode for a fixed rate, because it is the one
+that gives 10 ms out for 10 ms in: the other works in blocks of 20 to 60 ms, which would add that much delay. But only
+the other has a choice of qualities.
 """
 
 from __future__ import annotations
@@ -14,9 +15,9 @@ from types import ModuleType
 
 from ..errors import MediaError
 
-__all__ = ["Resampler", "remix", "require_resampler"]
+__all__ = ["Resampler", "remix", "require_numpy", "require_resampler"]
 
-_QUALITY = "HQ"
+_LIVE_QUALITY = "HQ"
 
 
 def require_resampler() -> ModuleType:
@@ -34,6 +35,19 @@ def require_resampler() -> ModuleType:
     return soxr  # type: ignore[no-any-return,unused-ignore]
 
 
+def require_numpy() -> ModuleType:
+    """Import and return `numpy`.
+
+    Raises:
+        MediaError: If it is not installed.
+    """
+    try:
+        import numpy as np
+    except ImportError:
+        raise MediaError("this needs numpy: pip install 'aiolivekit[resample]'") from None
+    return np
+
+
 class Resampler:
     """Converts a stream of samples from one rate to another.
 
@@ -41,17 +55,24 @@ class Resampler:
         input_rate: Samples of a channel a second, as pushed.
         output_rate: Samples of a channel a second, as returned.
         num_channels: Interleaved channels.
+        quality: One of libsoxr's recipes (`QQ`, `LQ`, `MQ`, `HQ`, `VHQ`), which hold back blocks of samples; by
+            default a good one that holds back next to nothing.
 
     Raises:
         MediaError: If `soxr` is not installed.
     """
 
-    def __init__(self, input_rate: int, output_rate: int, num_channels: int) -> None:
+    def __init__(self, input_rate: int, output_rate: int, num_channels: int, quality: str | None = None) -> None:
         soxr = require_resampler()
         self._numpy = sys.modules["numpy"]
         self._num_channels = num_channels
         self._stream = soxr.ResampleStream(
-            input_rate, output_rate, num_channels, dtype="int16", quality=_QUALITY, vr=True
+            input_rate,
+            output_rate,
+            num_channels,
+            dtype="int16",
+            quality=quality or _LIVE_QUALITY,
+            vr=quality is None,
         )
 
     def push(self, samples: bytes) -> bytes:

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any, Self
 
 from ..enums import VideoBufferType
 from ..peer import pixels, video
+from .resampling import require_numpy
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from typing_extensions import Buffer
 
 __all__ = ["VideoFrame"]
@@ -85,18 +87,41 @@ class VideoFrame:
         plane = planes[plane_nth]
         return self._data[plane.offset : plane.offset + plane.size]
 
+    def as_arrays(self) -> list[NDArray[Any]]:
+        """Return the planes as numpy arrays: views, writable if `data` is.
+
+        A packed RGB picture is one array of the shape (height, width, 3 or 4); of the others, each plane is one of
+        (rows, columns), but the second of NV12 is (rows, columns, 2). They are `uint8`, those of I010 `uint16`.
+
+        Raises:
+            MediaError: If numpy is not installed.
+        """
+        numpy = require_numpy()
+        kind = numpy.uint16 if self._type == VideoBufferType.I010 else numpy.uint8
+        arrays: list[NDArray[Any]] = []
+        for index, plane in enumerate(pixels.planes(self._type, self._width, self._height)):
+            flat = numpy.frombuffer(self._data[plane.offset : plane.offset + plane.size], kind)
+            if self._type in pixels.RGB_TYPES:
+                shape: tuple[int, ...] = (plane.rows, self._width, -1)
+            elif self._type == VideoBufferType.NV12 and index == 1:
+                shape = (plane.rows, -1, 2)
+            else:
+                shape = (plane.rows, -1)
+            arrays.append(flat.reshape(shape))
+        return arrays
+
     def convert(self, type: int, *, flip_y: bool = False) -> VideoFrame:  # noqa: A002 - the official name
         """Return the picture in another pixel format, as a copy.
 
-        libyuv does it, through libwebrtc: from any format to RGBA, BGRA, ARGB, ABGR, RGB24, I420 and NV12, by BT.601
-        in its limited range.
+        Every format leads to every other one. Between RGB and YUV libyuv converts, through libwebrtc, by BT.601 in its
+        limited range; between formats of YUV luma stays as it is, and chroma is averaged or repeated.
 
         Args:
             type: The format wanted.
             flip_y: Whether to turn the picture upside down.
 
         Raises:
-            MediaError: If no conversion leads to that format.
+            MediaError: If libwebrtc does not do its part.
             ValueError: If the type is unknown.
         """
         target = VideoBufferType(type)

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..enums import TrackKind, VideoBufferType, VideoRotation
-from ..errors import MediaError
 from ..options import FrameMetadata
-from ..peer.video import CONVERTIBLE_TYPES, VideoItem, VideoReader, picture_type, pixels_of
+from ..peer.video import VideoItem, VideoReader, picture_type, pixels_of
 from .frame_stream import FrameStream, StreamParticipant, StreamTrack, source_of
 from .video_frame import VideoFrame
 
@@ -51,7 +50,7 @@ class VideoStream(FrameStream[VideoItem, VideoFrameEvent]):
 
     Raises:
         ValueError: If the capacity is negative or the format unknown.
-        MediaError: If the track carries no video, or decoded pictures cannot be had in that format.
+        MediaError: If the track carries no video.
     """
 
     _kind = TrackKind.KIND_VIDEO
@@ -67,8 +66,6 @@ class VideoStream(FrameStream[VideoItem, VideoFrameEvent]):
         if capacity < 0:
             raise ValueError(f"no capacity is negative: {capacity}")
         self._format = None if format is None else VideoBufferType(format)
-        if self._format is not None and self._format not in CONVERTIBLE_TYPES:
-            raise MediaError(f"decoded pictures cannot be had as {self._format.name}")
         super().__init__(track, *source_of(kwargs), loop, capacity or _DEFAULT_QUEUE_FRAMES)
 
     @classmethod

@@ -15,9 +15,11 @@ from ..enums import VideoBufferType
 __all__ = [
     "RGB_TYPES",
     "Plane",
+    "double",
     "flip_rows",
     "frame_size",
     "from_native_rgb",
+    "halve",
     "interleave_chroma",
     "native_rgb",
     "planes",
@@ -137,7 +139,7 @@ def interleave_chroma(i420: bytearray | memoryview, width: int, height: int) -> 
     return nv12
 
 
-def separate_chroma(nv12: bytearray | memoryview, width: int, height: int) -> bytearray:
+def separate_chroma(nv12: bytes | bytearray | memoryview, width: int, height: int) -> bytearray:
     """Return an NV12 picture as I420."""
     luma, u, v = planes(_T.I420, width, height)
     flat = bytes(nv12)
@@ -146,6 +148,29 @@ def separate_chroma(nv12: bytearray | memoryview, width: int, height: int) -> by
     i420[u.offset : u.offset + u.size] = flat[luma.size : v.offset + v.size : 2]
     i420[v.offset : v.offset + v.size] = flat[luma.size + 1 : v.offset + v.size : 2]
     return i420
+
+
+def double(pixels: bytearray, width: int, *, columns: bool, rows: bool) -> bytearray:
+    """Return a picture of four bytes a pixel with each pixel repeated across, down or both."""
+    if columns:
+        words = array("I", bytes(pixels))
+        wide = words * 2
+        wide[::2] = wide[1::2] = words
+        pixels, width = bytearray(wide.tobytes()), 2 * width
+    if not rows:
+        return pixels
+    stride = 4 * width
+    lines = [pixels[start : start + stride] for start in range(0, len(pixels), stride)]
+    return bytearray().join(line for line in lines for _ in range(2))
+
+
+def halve(i420: bytearray, buffer_type: VideoBufferType, width: int, height: int) -> bytearray:
+    """Return a doubled picture in I420 as the I422 or I444 of the picture itself: its chroma is the right size."""
+    columns = 2 if buffer_type == _T.I444 else 1
+    luma, u, v = planes(_T.I420, columns * width, 2 * height)
+    every_other = i420[: luma.size : columns]
+    halved = bytearray().join(every_other[start : start + width] for start in range(0, len(every_other), 2 * width))
+    return halved + i420[u.offset : v.offset + v.size]
 
 
 def flip_rows(buffer_type: VideoBufferType, width: int, height: int, pixels: bytearray | memoryview) -> bytearray:

@@ -10,21 +10,11 @@ import wrtc  # type: ignore[import-not-found,unused-ignore]
 from ..enums import VideoBufferType
 from ..errors import MediaError
 from . import runtime
-from .pixels import (
-    RGB_TYPES,
-    Plane,
-    frame_size,
-    from_native_rgb,
-    interleave_chroma,
-    native_rgb,
-    planes,
-    separate_chroma,
-    to_native_rgb,
-)
+from .chroma import PLANAR_TYPES, convert_planar
+from .pixels import RGB_TYPES, Plane, double, frame_size, from_native_rgb, halve, native_rgb, planes, to_native_rgb
 from .track_reader import MediaSink, TrackReader
 
 __all__ = [
-    "CONVERTIBLE_TYPES",
     "LocalVideo",
     "NativePicture",
     "VideoItem",
@@ -48,9 +38,6 @@ _NATIVE_NAMES = {
     _T.NV12: "NV12",
 }
 _TYPES = {name: each for each, name in _NATIVE_NAMES.items()}
-
-CONVERTIBLE_TYPES = RGB_TYPES | {_T.I420, _T.NV12}
-"""The formats to which every other one is converted."""
 
 _MATRIX = "smpte170m"
 """BT.601 in its limited range: what libwebrtc's software codecs mean by YUV, and what the official SDK converts by."""
@@ -90,7 +77,7 @@ def pixels_of(picture: NativePicture, buffer_type: VideoBufferType) -> bytearray
     """Return a picture's bytes in `buffer_type`.
 
     Raises:
-        MediaError: If neither libwebrtc nor a rearrangement leads from the one format to the other.
+        MediaError: If libwebrtc does not do its part.
     """
     width, height = picture.width, picture.height
     native_type = picture_type(picture)
@@ -98,26 +85,24 @@ def pixels_of(picture: NativePicture, buffer_type: VideoBufferType) -> bytearray
         return _planes_of(picture, native_type)
     if buffer_type in RGB_TYPES:
         target = native_rgb(buffer_type)
-        pixels = bytearray(width * height * 4)
-        picture.convertTo(pixels, _NATIVE_NAMES[target], 0, 0, width, height, 0, width * 4, _MATRIX, False)
-        return from_native_rgb(buffer_type, pixels)
-    if buffer_type == _T.NV12:
-        return interleave_chroma(pixels_of(picture, _T.I420), width, height)
-    if buffer_type == _T.I420:
-        return _i420_of(picture, native_type)
-    raise MediaError(f"no conversion leads from {picture.format} to {buffer_type.name}")
+        return from_native_rgb(buffer_type, _rgb_of(picture, target))
+    if native_type in PLANAR_TYPES:
+        return convert_planar(native_type, _planes_of(picture, native_type), width, height, buffer_type)
+    return _yuv_of(picture, native_type, buffer_type)
 
 
 def convert(
     source: VideoBufferType, width: int, height: int, data: memoryview, target: VideoBufferType
 ) -> bytearray | memoryview:
-    """Return a picture's bytes in another format (libyuv, through libwebrtc).
+    """Return a picture's bytes in another format (libyuv, through libwebrtc, and `chroma`).
 
     Raises:
-        MediaError: If no conversion leads there.
+        MediaError: If libwebrtc does not do its part.
     """
     if source == target:
         return bytearray(data[: frame_size(source, width, height)])
+    if source in PLANAR_TYPES and target in PLANAR_TYPES:
+        return convert_planar(source, data, width, height, target)
     return pixels_of(native_picture(source, width, height, data), target)
 
 
@@ -134,14 +119,38 @@ def _whole(plane: Plane) -> tuple[int, int, int, int, int, int]:
     return (0, 0, plane.stride, plane.rows, plane.offset, plane.stride)
 
 
-def _i420_of(picture: NativePicture, buffer_type: VideoBufferType | None) -> bytearray:
+def _rgb_of(picture: NativePicture, buffer_type: VideoBufferType) -> bytearray:
     width, height = picture.width, picture.height
-    if buffer_type == _T.NV12:
-        return separate_chroma(_planes_of(picture, buffer_type), width, height)
-    if buffer_type == _T.I420A:
-        return _planes_of(picture, buffer_type)[: frame_size(_T.I420, width, height)]
-    if buffer_type not in RGB_TYPES:
-        picture = native_picture(_T.RGBA, width, height, memoryview(pixels_of(picture, _T.RGBA)))
+    pixels = bytearray(width * height * 4)
+    picture.convertTo(pixels, _NATIVE_NAMES[buffer_type], 0, 0, width, height, 0, width * 4, _MATRIX, False)
+    return pixels
+
+
+def _yuv_of(
+    picture: NativePicture, native_type: VideoBufferType | None, buffer_type: VideoBufferType
+) -> bytearray | memoryview:
+    """Return the bytes in a planar format of a picture that is RGB, or something libwebrtc turns into RGB."""
+    width, height = picture.width, picture.height
+    if native_type is None:
+        native_type = _T.RGBA
+        picture = native_picture(native_type, width, height, memoryview(_rgb_of(picture, native_type)))
+    if buffer_type == _T.I420:
+        return _i420_of(picture)
+    if buffer_type in (_T.I422, _T.I444):
+        # libyuv leads to I420 only, which has a chroma sample for every square of two by two: so each pixel is made
+        # as many as share one there.
+        columns, rows = buffer_type == _T.I444, True
+        doubled = double(_planes_of(picture, native_type), width, columns=columns, rows=rows)
+        large = native_picture(native_type, width * (1 + columns), height * 2, memoryview(doubled))
+        return halve(_i420_of(large), buffer_type, width, height)
+    pixels = convert_planar(_T.I420, _i420_of(picture), width, height, buffer_type)
+    if buffer_type == _T.I420A:  # both orders libwebrtc knows have alpha last
+        alpha = planes(_T.I420A, width, height)[3]
+        pixels[alpha.offset :] = bytes(_planes_of(picture, native_type))[3::4]
+    return pixels
+
+
+def _i420_of(picture: NativePicture) -> bytearray:
     # A generated track carries I420, so libwebrtc converts what is written to it, before the write returns.
     generator = wrtc.TrackGenerator("video")
     processor = wrtc.MediaStreamTrackProcessor(generator.track, 1)

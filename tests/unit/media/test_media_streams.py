@@ -354,8 +354,6 @@ async def test_other_arguments_that_make_no_sense() -> None:
         VideoStream(track, capacity=-1)
     with pytest.raises(ValueError, match="77"):
         VideoStream(track, format=77)
-    with pytest.raises(MediaError, match="I444"):
-        VideoStream(track, format=VideoBufferType.I444)
     with pytest.raises(TypeError, match="participant"):
         VideoStream(None)
     with pytest.raises(TypeError, match="together"):
