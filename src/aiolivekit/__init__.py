@@ -12,9 +12,24 @@ from .errors import *  # noqa: F403
 from .options import *  # noqa: F403
 
 if TYPE_CHECKING:
+    from .media.apm import AudioProcessingModule
+    from .media.audio_filter import AudioFilter, NoiseCancellationOptions
     from .media.audio_frame import AudioFrame
+    from .media.audio_mixer import AudioMixer
+    from .media.audio_resampler import AudioResampler, AudioResamplerQuality
     from .media.audio_source import AudioSource
     from .media.audio_stream import AudioFrameEvent, AudioStream
+    from .media.encoded_video import (
+        EncodedRateControl,
+        EncodedVideoFrame,
+        EncodedVideoSource,
+        EncodedVideoSourceFeedback,
+    )
+    from .media.frame_processor import FrameProcessor
+    from .media.media_devices import InputCapture, MediaDevices, OutputPlayer
+    from .media.platform_audio import AudioDeviceInfo, PlatformAudio, PlatformAudioOptions, PlatformAudioSource
+    from .media.synchronizer import AVSynchronizer
+    from .media.utils import combine_audio_frames, sine_wave_generator
     from .media.video_frame import VideoFrame
     from .media.video_source import VideoSource
     from .media.video_stream import VideoFrameEvent, VideoStream
@@ -43,12 +58,23 @@ if TYPE_CHECKING:
     from .room.track_publication import LocalTrackPublication, RemoteTrackPublication, TrackPublication
 
 __all__ = [
+    "AVSynchronizer",
+    "AudioDeviceInfo",
+    "AudioFilter",
     "AudioFrame",
     "AudioFrameEvent",
+    "AudioMixer",
+    "AudioProcessingModule",
+    "AudioResampler",
+    "AudioResamplerQuality",
     "AudioSource",
     "AudioStream",
     "AudioTrack",
     "DataPacket",
+    "EncodedRateControl",
+    "EncodedVideoFrame",
+    "EncodedVideoSource",
+    "EncodedVideoSourceFeedback",
     "EventEmitter",
     "EventStream",
     "EventTypes",
@@ -56,13 +82,21 @@ __all__ = [
     "FlightLog",
     "FlightRecord",
     "FlightTrace",
+    "FrameProcessor",
+    "InputCapture",
     "LocalAudioTrack",
     "LocalParticipant",
     "LocalTrack",
     "LocalTrackPublication",
     "LocalVideoTrack",
+    "MediaDevices",
+    "NoiseCancellationOptions",
+    "OutputPlayer",
     "Participant",
     "ParticipantPermission",
+    "PlatformAudio",
+    "PlatformAudioOptions",
+    "PlatformAudioSource",
     "ReconnectCause",
     "ReconnectReport",
     "RemoteAudioTrack",
@@ -84,6 +118,8 @@ __all__ = [
     "VideoStream",
     "VideoTrack",
     "__version__",
+    "combine_audio_frames",
+    "sine_wave_generator",
 ]
 __all__ += enums.__all__
 __all__ += errors.__all__
@@ -91,9 +127,24 @@ __all__ += options.__all__
 
 # Loaded when first used: a program that only wants options or errors does not pay for libwebrtc.
 _LAZY = {
+    "media.apm": ("AudioProcessingModule",),
+    "media.audio_filter": ("AudioFilter", "NoiseCancellationOptions"),
     "media.audio_frame": ("AudioFrame",),
+    "media.audio_mixer": ("AudioMixer",),
+    "media.audio_resampler": ("AudioResampler", "AudioResamplerQuality"),
     "media.audio_source": ("AudioSource",),
     "media.audio_stream": ("AudioFrameEvent", "AudioStream"),
+    "media.encoded_video": (
+        "EncodedRateControl",
+        "EncodedVideoFrame",
+        "EncodedVideoSource",
+        "EncodedVideoSourceFeedback",
+    ),
+    "media.frame_processor": ("FrameProcessor",),
+    "media.media_devices": ("InputCapture", "MediaDevices", "OutputPlayer"),
+    "media.platform_audio": ("AudioDeviceInfo", "PlatformAudio", "PlatformAudioOptions", "PlatformAudioSource"),
+    "media.synchronizer": ("AVSynchronizer",),
+    "media.utils": ("combine_audio_frames", "sine_wave_generator"),
     "media.video_frame": ("VideoFrame",),
     "media.video_source": ("VideoSource",),
     "media.video_stream": ("VideoFrameEvent", "VideoStream"),

@@ -25,6 +25,7 @@ __all__ = [
     "OutboxFullError",
     "PacketTooLargeError",
     "PermissionDeniedError",
+    "PlatformAudioError",
     "ProtocolError",
     "PublishError",
     "RequestError",
@@ -39,6 +40,7 @@ __all__ = [
     "TokenSourceError",
     "TransportError",
     "UnreachableError",
+    "UnsupportedError",
 ]
 
 
@@ -259,3 +261,11 @@ class AlreadyPublishedError(PublishError):
 
 class MediaError(LiveKitError):
     """A frame, a source or a stream was used in a way it does not allow."""
+
+
+class UnsupportedError(MediaError, NotImplementedError):
+    """What libwebrtc as it is here cannot do; the message names the alternative."""
+
+
+class PlatformAudioError(MediaError):
+    """A microphone or speaker could not be listed, chosen or opened."""

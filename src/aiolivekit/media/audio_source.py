@@ -167,6 +167,26 @@ class AudioSource:
                 self._queue.retract(pending)
             raise
 
+    def _feed(self, frame: AudioFrame) -> bool:
+        """Queue a frame from any thread, without waiting; return whether there was room (for devices).
+
+        The frame has the rate and the channels of the source. A closed source takes everything and plays nothing.
+        """
+        samples = frame.to_bytes()
+        with self._lock:
+            if self._closed is not None:
+                return True
+            if self._resampler is not None:
+                samples = self._resampler.push(samples)
+            if self._has_queue and self._queue.full:
+                return False
+            if self._has_queue and samples:
+                self._queue.push(samples)
+                self._drive()
+        if not self._has_queue:
+            self._play(samples)
+        return True
+
     async def wait_for_playout(self) -> None:
         """Wait until all that is queued has been played, cleared, or the source is closed."""
         with self._lock:

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 from ..enums import TrackKind
-from ..errors import MediaError
+from ..errors import UnsupportedError
 from ..peer.audio import MAX_SAMPLE_RATE, MIN_SAMPLE_RATE, AudioChunk, AudioReader
 from .audio_frame import AudioFrame
+from .frame_processor import StreamPlace
 from .frame_stream import FrameStream, StreamParticipant, StreamTrack, source_of
 from .resampling import Resampler, remix, require_resampler
 
@@ -64,7 +65,8 @@ class AudioStream(FrameStream[AudioChunk, AudioFrameEvent]):
 
     Raises:
         ValueError: If a number is out of range.
-        MediaError: If the track carries no audio, the extra is missing, or the noise cancellation is a native plugin.
+        MediaError: If the track carries no audio or the extra is missing.
+        UnsupportedError: If the noise cancellation is a native plugin (a `MediaError` too).
     """
 
     _kind = TrackKind.KIND_AUDIO
@@ -88,12 +90,16 @@ class AudioStream(FrameStream[AudioChunk, AudioFrameEvent]):
         if capacity < 0 or (frame_size_ms is not None and frame_size_ms < 0):
             raise ValueError(f"no capacity or frame size is negative: {capacity}, {frame_size_ms}")
         if noise_cancellation is not None and not isinstance(noise_cancellation, _Processor):
-            raise MediaError("native noise cancellation plugins cannot be loaded; use a frame processor")
+            raise UnsupportedError(
+                "native noise cancellation is a plugin for the official SDK's Rust library and cannot be loaded; "
+                "give a FrameProcessor instead, such as one that uses AudioProcessingModule"
+            )
         if sample_rate != _DECODED_RATE:
             require_resampler()  # now rather than at the first frame
         self._sample_rate = sample_rate
         self._num_channels = num_channels
         self._processor: _Processor | None = noise_cancellation
+        self._place: StreamPlace | None = None  # what the processor was told
         self._closes_processor = auto_close_noise_cancellation
 
         # Frames are cut from what the chunks give, unless a chunk already is a frame.
@@ -181,6 +187,35 @@ class AudioStream(FrameStream[AudioChunk, AudioFrameEvent]):
             processor, self._processor = self._processor, None
             processor._close()  # noqa: SLF001 - the hook of frame processors
 
+    def _follow(self, track: StreamTrack) -> None:
+        super()._follow(track)
+        self._tell_place()
+
+    def _forget_track(self) -> None:
+        super()._forget_track()
+        self._tell_place()
+
+    def _place_changed(self) -> None:
+        if self._processor is not None:
+            self._run_on_loop(self._tell_place)
+
+    def _tell_place(self) -> None:
+        place: StreamPlace | None = getattr(self._track, "_place", None)
+        processor = self._processor
+        if processor is None or place == self._place:
+            return
+        told, self._place = self._place, place
+        try:
+            if place is None:
+                _call(processor, "_on_stream_info_cleared")
+                _call(processor, "_on_credentials_cleared")
+                return
+            if told is None or place.stream_info != told.stream_info:
+                _call(processor, "_on_stream_info_updated", **place.stream_info)
+            _call(processor, "_on_credentials_updated", token=place.token, url=place.url)
+        except Exception:
+            logger.warning("a frame processor did not take where its frames come from", exc_info=True)
+
     def _open(self, media_track: Any) -> AudioReader:
         return AudioReader(media_track, self)
 
@@ -235,3 +270,9 @@ class AudioStream(FrameStream[AudioChunk, AudioFrameEvent]):
             except Exception:
                 logger.warning("a frame processor failed; its frame is passed on as it was", exc_info=True)
         return AudioFrameEvent(frame)
+
+
+def _call(processor: _Processor, hook: str, **arguments: str) -> None:
+    """Call a hook that not every processor has."""
+    if (method := getattr(processor, hook, None)) is not None:
+        method(**arguments)

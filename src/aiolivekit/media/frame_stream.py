@@ -190,6 +190,9 @@ class FrameStream(ABC, Generic[ItemT, EventT]):
         """The participant has a track more: read it if it is the one waited for."""
         self._run_on_loop(self._consider, track)
 
+    def _place_changed(self) -> None:
+        """The track's `_place` is another one: tell whoever wants to know."""
+
     def _end(self) -> None:
         """Let the iterator end after what is queued."""
         self._run_on_loop(self._finish)

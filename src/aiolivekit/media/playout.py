@@ -51,6 +51,11 @@ class PlayoutQueue(Generic[TokenT]):
         """Return the bytes that are queued."""
         return self._pushed - self._played
 
+    @property
+    def full(self) -> bool:
+        """Whether what is pushed now would have to wait."""
+        return len(self) >= self._limit
+
     def push(self, frame: bytes) -> bool:
         """Queue a frame; return whether its capture is to wait (see `wait`)."""
         self._frames.append(frame)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import weakref
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -13,9 +13,11 @@ import pytest
 import wrtc
 
 from aiolivekit.enums import TrackKind, TrackSource, VideoBufferType
-from aiolivekit.errors import MediaError
+from aiolivekit.errors import MediaError, UnsupportedError
 from aiolivekit.media import AudioFrame, AudioStream, VideoStream
 from aiolivekit.media import resampling as resampling_module
+from aiolivekit.media.audio_filter import NoiseCancellationOptions
+from aiolivekit.media.frame_processor import FrameProcessor, StreamPlace
 from aiolivekit.peer.audio import LocalAudio
 from aiolivekit.peer.video import LocalVideo, native_picture
 
@@ -360,8 +362,9 @@ async def test_other_arguments_that_make_no_sense() -> None:
         VideoStream(None, participant=StubParticipant())
     with pytest.raises(TypeError, match=r"unexpected.*capactiy"):
         VideoStream(track, capactiy=3)
-    with pytest.raises(MediaError, match="plugins"):
-        AudioStream(StubTrack(None, TrackKind.KIND_AUDIO), noise_cancellation=object())
+    for plugin in (object(), NoiseCancellationOptions("krisp", {})):
+        with pytest.raises(UnsupportedError, match="FrameProcessor"):
+            AudioStream(StubTrack(None, TrackKind.KIND_AUDIO), noise_cancellation=plugin)
 
 
 async def test_a_missing_resampler_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -405,6 +408,65 @@ async def test_a_frame_processor_sees_each_frame(auto_close: bool, caplog: pytes
     await stream.aclose()
     assert gain.closed == auto_close
     local.close()
+
+
+class Told(FrameProcessor[AudioFrame]):
+    """Notes what it is told; its hooks are those of the official SDK."""
+
+    enabled = True
+    fails = False
+
+    def __init__(self) -> None:
+        self.told: list[Any] = []
+
+    def _on_stream_info_updated(self, **where: str) -> None:
+        self.told.append(where)
+        if self.fails:
+            raise OSError("no")
+
+    def _on_stream_info_cleared(self) -> None:
+        self.told.append("info cleared")
+
+    def _on_credentials_updated(self, **credentials: str) -> None:
+        self.told.append(credentials)
+
+    def _on_credentials_cleared(self) -> None:
+        self.told.append("credentials cleared")
+
+    def _process(self, frame: AudioFrame) -> AudioFrame:
+        return frame
+
+    def _close(self) -> None:
+        self.told.append("closed")
+
+
+async def test_a_frame_processor_is_told_where_its_frames_come_from(caplog: pytest.LogCaptureFixture) -> None:
+    track: Any = StubTrack(None, TrackKind.KIND_AUDIO)
+    place = StreamPlace("a room", "someone", "TR_1", "wss://server", "secret")
+    where = {"room_name": "a room", "participant_identity": "someone", "publication_sid": "TR_1"}
+    track._place = place
+    processor = Told()
+    stream = AudioStream(track, noise_cancellation=processor)
+    assert processor.told == [where, {"token": "secret", "url": "wss://server"}]
+    processor.told.clear()
+    stream._place_changed()
+    assert processor.told == []
+    track._place = replace(place, token="newer")
+    stream._place_changed()
+    assert processor.told == [{"token": "newer", "url": "wss://server"}]
+    processor.told.clear()
+    track._place = None
+    stream._place_changed()
+    assert processor.told == ["info cleared", "credentials cleared"]
+    processor.told.clear()
+    processor.fails = True
+    track._place = place
+    stream._place_changed()
+    assert "did not take" in caplog.text
+    assert "secret" not in caplog.text
+    assert "secret" not in repr(place)
+    await stream.aclose()
+    assert processor.told == [where, "info cleared", "credentials cleared", "closed"]
 
 
 # Leaks
