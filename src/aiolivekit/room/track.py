@@ -15,6 +15,7 @@ from .event_names import TrackEventTypes
 
 if TYPE_CHECKING:
     from ..media.audio_source import AudioSource
+    from ..media.frame_processor import StreamPlace
     from ..media.video_source import VideoSource
     from ..peer.tracks import RemoteMedia
     from .handler_tasks import HandlerTasks
@@ -54,6 +55,7 @@ class Track(ABC, EventEmitter[TrackEventTypes]):
         self._stream_state = StreamState.STATE_ACTIVE
         # The streams that read the track enter themselves here (see `media.frame_stream.StreamTrack`).
         self._streams: MutableSet[Any] = WeakSet()
+        self._place: StreamPlace | None = None  # while it is in a room (see `stream_places`)
 
     @property
     def sid(self) -> str:

@@ -23,6 +23,7 @@ from .flight_events import note_event
 from .members import Members
 from .packets import DataPacket, SipDTMF, segments_of
 from .report import Episodes, ReconnectReport
+from .stream_places import note_place
 
 if TYPE_CHECKING:
     from ..engine.engine import RtcEngine
@@ -111,6 +112,7 @@ class Visit:
     def announce(self, event: events.RoomEvent, *concerned: EventEmitter[Any] | None) -> None:
         """Tell an event to the objects it concerns, then to the room and its streams."""
         note_event(self._flight_log.recorder, event)
+        note_place(self._room, event)
         args = event.args
         for emitter in concerned:
             if emitter is not None:

@@ -369,6 +369,9 @@ class Stream:
     def _track_found(self, found: Any) -> None:
         self.told.append(found)
 
+    def _place_changed(self) -> None:
+        pass
+
 
 async def test_streams_of_ourselves_are_told(stage: Stage, microphone: LocalAudioTrack) -> None:
     me = stage.room.local_participant
