@@ -111,7 +111,8 @@ async def test_what_is_recorded_reaches_a_track(rate: int, block: int) -> None:
     for start in range(0, len(samples) - block, block):
         microphone.record(samples[start : start + block])
     whole = len(range(0, len(samples) - block, block)) * block // (rate // 100) / 100
-    assert capture.source.queued_duration == pytest.approx(whole, abs=0.011)
+    # What is queued is played meanwhile.
+    assert 0 <= capture.source.queued_duration <= whole + 0.011
     await asyncio.wait_for(capture.source.wait_for_playout(), DEADLINE)
     assert capture.dropped == 0
     await capture.aclose()
