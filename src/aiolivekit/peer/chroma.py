@@ -45,6 +45,10 @@ def convert_planar(
         height: Rows.
         target: The format wanted, one of `PLANAR_TYPES`.
     """
+    if (source, target) == (_T.I420, _T.NV12):
+        return interleave_chroma(data, width, height)
+    if (source, target) == (_T.NV12, _T.I420):
+        return separate_chroma(data, width, height)
     flat = bytes(data[: frame_size(source, width, height)])
     if source == target:
         return bytearray(flat)

@@ -128,7 +128,7 @@ def _copy_colours(source: bytearray | memoryview, source_step: int, target: byte
         target[channel::target_step] = flat[channel::source_step]
 
 
-def interleave_chroma(i420: bytearray | memoryview, width: int, height: int) -> bytearray:
+def interleave_chroma(i420: bytes | bytearray | memoryview, width: int, height: int) -> bytearray:
     """Return an I420 picture as NV12."""
     luma, u, v = planes(_T.I420, width, height)
     flat = bytes(i420)
