@@ -9,7 +9,7 @@ from typing import Any
 
 from .runner import Samples
 from .servers import SERVERS
-from .settings import PAYLOADS
+from .settings import FRAME_SIZES, PAYLOADS
 
 __all__ = ["FIGURES", "LIMITS", "check", "markdown", "medians", "plain"]
 
@@ -37,6 +37,18 @@ def _throughput() -> list[Figure]:
             Figure("data", f"messages_{size}", f"messages/s at {size:,} B", "/s", 0),
             Figure("data", f"mb_{size}", f"throughput at {size:,} B", "MB/s", 2),
             Figure("data", f"cpu_us_{size}", f"CPU a message at {size:,} B, both ends", "µs", 1),
+        ]
+    return rows
+
+
+def _data_tracks() -> list[Figure]:
+    rows = []
+    for size in FRAME_SIZES:
+        rows += [
+            Figure("data_tracks", f"frames_{size}", f"data track frames/s at {size:,} B", "/s", 0),
+            Figure("data_tracks", f"frames_mb_{size}", f"data track throughput at {size:,} B", "MB/s", 2),
+            Figure("data_tracks", f"frames_percent_{size}", f"data track frames received at {size:,} B", "%", 1),
+            Figure("data_tracks", f"frames_cpu_us_{size}", f"CPU a received frame at {size:,} B, both ends", "µs", 1),
         ]
     return rows
 
@@ -77,6 +89,7 @@ FIGURES: tuple[Figure, ...] = (
     Figure("connect", "cpu_ms", "CPU of a connect", "ms"),
     Figure("data", "rtt_ms", "round trip, 100 B reliable", "ms", 2),
     *_throughput(),
+    *_data_tracks(),
     Figure("memory", "imported_mb", "memory of the process, package imported", "MB"),
     Figure("memory", "one_room_mb", "memory of the process, one room connected", "MB"),
     Figure("memory", "first_room_mb", "memory the first room adds to the import", "MB"),
@@ -129,6 +142,7 @@ LIMITS: tuple[Limit, ...] = (
     Limit("data.messages_100", "official", at_least=30),
     Limit("data.cpu_us_100", "official", at_most=1 / 30),
     Limit("data.mb_15000", "official", at_least=8),
+    *(Limit(f"data_tracks.frames_{size}", "official", at_least=5) for size in FRAME_SIZES[:1]),
     Limit("memory.first_room_mb", "official", at_most=0.8),
     # While the rooms are fresh. Settled, a room of bare wrtc is itself above an eighth of the official SDK's, so there
     # the limit is what we may add to it.

@@ -137,6 +137,8 @@ async def _measure(measure: str, contender: str, settings: Settings, server: Rea
             return await _alone(job("connect", tokens(settings.connects + 2)))
         case "data":
             return await _alone(job("data", tokens(2), pings=settings.pings, seconds=settings.data_seconds))
+        case "data_tracks":
+            return await _alone(job("data_tracks", tokens(2), seconds=settings.data_seconds))
         case "memory":
             rooms = [server.token("alone", room=f"{room}-{number}") for number in range(settings.rooms)]
             return await _alone(job("memory", rooms))
@@ -180,8 +182,9 @@ def _columns(measure: str, contenders: Sequence[str]) -> Sequence[str]:
     """Return who takes part in a measurement."""
     if measure == "server":
         return SERVERS
-    # Bare wrtc does not reconnect.
-    return [name for name in contenders if name != "bare"] if measure.startswith("recovery") else contenders
+    # Bare wrtc does not reconnect, and what sends frames on it would be ours again.
+    alone = measure.startswith("recovery") or measure == "data_tracks"
+    return [name for name in contenders if name != "bare"] if alone else contenders
 
 
 async def _alone(job: dict[str, Any]) -> dict[str, float]:

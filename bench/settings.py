@@ -4,10 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["MEASURES", "PAYLOADS", "Settings"]
+__all__ = ["FRAME_SIZES", "MEASURES", "PAYLOADS", "Settings"]
 
-MEASURES = ("connect", "data", "memory", "audio1", "audio8", "video", "server", "recovery", "recovery_dual")
+MEASURES = (
+    "connect",
+    "data",
+    "data_tracks",
+    "memory",
+    "audio1",
+    "audio8",
+    "video",
+    "server",
+    "recovery",
+    "recovery_dual",
+)
 PAYLOADS = (100, 1_200, 15_000)
+FRAME_SIZES = (1_000, 15_000, 100_000)
 
 
 @dataclass(frozen=True)

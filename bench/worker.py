@@ -53,6 +53,10 @@ async def _run() -> dict[str, Any]:
             from .measures import data
 
             return await data.measure(new, url, tokens, job["pings"], job["seconds"])
+        case "data_tracks":
+            from .measures import data_tracks
+
+            return await data_tracks.measure(new, url, tokens, job["seconds"])
         case "memory":
             from .measures import memory
 

@@ -11,7 +11,7 @@ import asyncio
 import base64
 import json
 import re
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import aiohttp
@@ -163,6 +163,12 @@ class BareParticipant:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    async def publish_data_track(self, name: str) -> Callable[[bytes], None]:
+        raise NotImplementedError("bare wrtc knows no frames")
+
+    async def receive_data_track(self, name: str, buffer_size: int) -> AsyncIterator[bytes]:
+        raise NotImplementedError("bare wrtc knows no frames")
 
     async def simulate(self, scenario: str) -> None:
         raise NotImplementedError("bare wrtc does not reconnect")

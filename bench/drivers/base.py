@@ -58,6 +58,12 @@ class Participant(Protocol):
     async def send(self, payload: bytes) -> None:
         """Send to everybody in the room, reliably, with the contender's own backpressure."""
 
+    async def publish_data_track(self, name: str) -> Callable[[bytes], None]:
+        """Publish a data track; what is returned pushes a frame, or drops it if the contender takes none now."""
+
+    async def receive_data_track(self, name: str, buffer_size: int) -> AsyncIterator[bytes]:
+        """Subscribe to a data track, once it is there."""
+
     async def publish_audio(self, name: str) -> AudioOut:
         """Publish an audio track, without DTX or RED."""
 

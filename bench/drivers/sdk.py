@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from typing import Any
 
 from .base import (
@@ -39,6 +41,8 @@ class SdkParticipant:
         self.on_audio: Callable[[AudioFrames], None] = _ignore
         self.on_video: Callable[[VideoFrames], None] = _ignore
         self._streams: list[Any] = []
+        self._data_tracks: dict[str, Any] = {}
+        self._data_track_published = asyncio.Event()
         self._sources: list[Any] = []
 
     async def connect(self, url: str, token: str) -> None:
@@ -46,10 +50,32 @@ class SdkParticipant:
         on_data = self.on_data
         self._room.on("data_received", lambda packet: on_data(packet.data))
         self._room.on("track_subscribed", self._on_track)
+        self._room.on("data_track_published", self._on_data_track)
         await self._room.connect(url, token, self._rtc.RoomOptions(single_peer_connection=self._single))
 
     async def send(self, payload: bytes) -> None:
         await self._room.local_participant.publish_data(payload, reliable=True)
+
+    async def publish_data_track(self, name: str) -> Callable[[bytes], None]:
+        track = await self._room.local_participant.publish_data_track(name=name)
+        new_frame, full = self._rtc.DataTrackFrame, self._rtc.PushFrameError
+
+        def push(payload: bytes) -> None:
+            with suppress(full):
+                track.try_push(new_frame(payload=payload))
+
+        return push
+
+    async def receive_data_track(self, name: str, buffer_size: int) -> AsyncIterator[bytes]:
+        async with asyncio.timeout(20):
+            while name not in self._data_tracks:
+                self._data_track_published.clear()
+                await self._data_track_published.wait()
+        return _frames(self._data_tracks[name].subscribe(buffer_size=buffer_size))
+
+    def _on_data_track(self, track: Any) -> None:
+        self._data_tracks[track.info.name] = track
+        self._data_track_published.set()
 
     async def publish_audio(self, name: str) -> _Audio:
         rtc = self._rtc
@@ -110,6 +136,11 @@ class _Video:
 
     async def write(self, i420: bytearray, timestamp_us: int) -> None:
         self._source.capture_frame(self._frame(VIDEO_WIDTH, VIDEO_HEIGHT, self._i420, i420), timestamp_us=timestamp_us)
+
+
+async def _frames(stream: Any) -> AsyncIterator[bytes]:
+    async for frame in stream:
+        yield frame.payload
 
 
 async def _audio_frames(stream: Any) -> AudioFrames:

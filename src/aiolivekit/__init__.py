@@ -33,6 +33,16 @@ if TYPE_CHECKING:
     from .media.video_frame import VideoFrame
     from .media.video_source import VideoSource
     from .media.video_stream import VideoFrameEvent, VideoStream
+    from .room.data_tracks import (
+        DataTrackFrame,
+        DataTrackFrameEncoding,
+        DataTrackInfo,
+        DataTrackSchemaEncoding,
+        DataTrackSchemaId,
+        DataTrackStream,
+        LocalDataTrack,
+        RemoteDataTrack,
+    )
     from .room.emitter import EventEmitter
     from .room.event_names import EventTypes
     from .room.event_stream import EventStream
@@ -75,6 +85,12 @@ __all__ = [
     "EncodedVideoFrame",
     "EncodedVideoSource",
     "EncodedVideoSourceFeedback",
+    "DataTrackFrame",
+    "DataTrackFrameEncoding",
+    "DataTrackInfo",
+    "DataTrackSchemaEncoding",
+    "DataTrackSchemaId",
+    "DataTrackStream",
     "EventEmitter",
     "EventStream",
     "EventTypes",
@@ -85,6 +101,7 @@ __all__ = [
     "FrameProcessor",
     "InputCapture",
     "LocalAudioTrack",
+    "LocalDataTrack",
     "LocalParticipant",
     "LocalTrack",
     "LocalTrackPublication",
@@ -100,6 +117,7 @@ __all__ = [
     "ReconnectCause",
     "ReconnectReport",
     "RemoteAudioTrack",
+    "RemoteDataTrack",
     "RemoteParticipant",
     "RemoteTrack",
     "RemoteTrackPublication",
@@ -148,6 +166,16 @@ _LAZY = {
     "media.video_frame": ("VideoFrame",),
     "media.video_source": ("VideoSource",),
     "media.video_stream": ("VideoFrameEvent", "VideoStream"),
+    "room.data_tracks": (
+        "DataTrackFrame",
+        "DataTrackFrameEncoding",
+        "DataTrackInfo",
+        "DataTrackSchemaEncoding",
+        "DataTrackSchemaId",
+        "DataTrackStream",
+        "LocalDataTrack",
+        "RemoteDataTrack",
+    ),
     "room.emitter": ("EventEmitter",),
     "room.event_names": ("EventTypes",),
     "room.event_stream": ("EventStream",),

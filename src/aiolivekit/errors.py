@@ -27,7 +27,9 @@ __all__ = [
     "PermissionDeniedError",
     "PlatformAudioError",
     "ProtocolError",
+    "PublishDataTrackError",
     "PublishError",
+    "PushFrameError",
     "RequestError",
     "RequestTimeoutError",
     "RoomNotFoundError",
@@ -35,6 +37,7 @@ __all__ = [
     "ServerLeaveError",
     "ServerRefusedError",
     "SignalClosedError",
+    "SubscribeDataTrackError",
     "TlsError",
     "TokenExpiredError",
     "TokenSourceError",
@@ -257,6 +260,46 @@ class PublishError(EngineError):
 
 class AlreadyPublishedError(PublishError):
     """The track is published already."""
+
+
+class PublishDataTrackError(PublishError):
+    """A data track could not be published.
+
+    Args:
+        message: Why.
+        reason: A `RequestResponse.Reason` number, if the server refused.
+        reason_name: The name of that reason.
+    """
+
+    def __init__(self, message: str, *, reason: int = 0, reason_name: str = "") -> None:
+        super().__init__(f"{message} ({reason_name})" if reason_name else message)
+        self.message = message
+        self.reason = reason
+        self.reason_name = reason_name
+
+
+class PushFrameError(LiveKitError):
+    """A frame could not be pushed to a data track: it is published no more, or the frame is too large.
+
+    Args:
+        message: Why.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+class SubscribeDataTrackError(LiveKitError):
+    """A data track could not be subscribed to.
+
+    Args:
+        message: Why.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
 
 
 class MediaError(LiveKitError):

@@ -43,6 +43,8 @@ class Recorder:
         "data_received",
         "sip_dtmf_received",
         "transcription_received",
+        "data_track_published",
+        "data_track_unpublished",
         "connection_state_changed",
         "reconnecting",
         "reconnected",

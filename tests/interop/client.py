@@ -20,6 +20,10 @@ LAYERED_FPS = 20
 packets in half a second for stopped."""
 
 
+FRAME_INTERVAL = 0.03
+"""Seconds between two frames of a data track."""
+
+
 class JoinRefusedError(Exception):
     """The client could not join."""
 
@@ -183,6 +187,20 @@ class Client(ABC):
     @abstractmethod
     async def perform_rpc(self, to: str, method: str, payload: str) -> str:
         """Raises `RpcFailedError`."""
+
+    @abstractmethod
+    async def publish_data_track(self, name: str, size: int) -> str:
+        """Publish a data track and push numbered frames of that size until it is unpublished; return its sid."""
+
+    @abstractmethod
+    async def unpublish_data_track(self, name: str) -> None: ...
+
+    @abstractmethod
+    async def receive_data_track(self, sid: str) -> None:
+        """From now on record `frame_received` for that track: its number, size and timestamp, and if it is whole."""
+
+    @abstractmethod
+    async def stop_receiving(self, sid: str) -> None: ...
 
     # -- about us --
 

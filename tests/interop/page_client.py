@@ -9,6 +9,7 @@ from typing import Any
 from .chromium import Chromium, Page, PageError
 from .client import (
     FPS,
+    FRAME_INTERVAL,
     LAYERED_FPS,
     Client,
     Colour,
@@ -147,6 +148,19 @@ class PageClient(Client):
         if "code" in answer:
             raise RpcFailedError(answer["code"], answer["message"], answer["data"])
         return str(answer["answer"])
+
+    async def publish_data_track(self, name: str, size: int) -> str:
+        answer = await self._call("publishDataTrack", name=name, size=size, interval=FRAME_INTERVAL * 1000)
+        return str(answer)
+
+    async def unpublish_data_track(self, name: str) -> None:
+        await self._call("unpublishDataTrack", name=name)
+
+    async def receive_data_track(self, sid: str) -> None:
+        await self._call("receiveDataTrack", sid=sid)
+
+    async def stop_receiving(self, sid: str) -> None:
+        await self._call("stopReceiving", sid=sid)
 
     # -- about us --
 

@@ -14,6 +14,7 @@ import aiolivekit
 from . import media
 from .client import (
     FPS,
+    FRAME_INTERVAL,
     LAYERED_FPS,
     Client,
     Colour,
@@ -55,6 +56,9 @@ class SdkClient(Client):
         self._tasks: set[asyncio.Task[None]] = set()
         self._sources: list[Any] = []
         self._views: dict[int, View] = {}
+        self._data_tracks: dict[str, Any] = {}
+        self._remote_data_tracks: dict[str, Any] = {}
+        self._data_streams: dict[str, Any] = {}
         self._listen()
 
     # -- events --
@@ -101,6 +105,8 @@ class SdkClient(Client):
         )
         on("connection_quality_changed", lambda p, quality: {"identity": p.identity, "quality": quality})
         on("data_received", self._describe_packet)
+        on("data_track_published", self._describe_data_track)
+        on("data_track_unpublished", lambda sid: {"sid": sid})
         on("reconnecting", dict)
         on("reconnected", dict)
         reasons = self._rtc.DisconnectReason
@@ -124,6 +130,10 @@ class SdkClient(Client):
             "topic": packet.topic or "",
             "reliable": packet.kind == self._rtc.DataPacketKind.KIND_RELIABLE,
         }
+
+    def _describe_data_track(self, track: Any) -> dict[str, Any]:
+        self._remote_data_tracks[track.info.sid] = track
+        return {"identity": track.publisher_identity, "sid": track.info.sid, "track_name": track.info.name}
 
     # -- the room --
 
@@ -345,6 +355,43 @@ class SdkClient(Client):
         except self._rtc.RpcError as error:
             raise RpcFailedError(error.code, error.message, error.data or "") from error
         return str(answer)
+
+    async def publish_data_track(self, name: str, size: int) -> str:
+        rtc = self._rtc
+        track = self._data_tracks[name] = await self.room.local_participant.publish_data_track(name=name)
+
+        async def push() -> None:
+            number = 0
+            while track.is_published():
+                payload = number.to_bytes(4, "big") + bytes([number % 251]) * (size - 4)
+                track.try_push(rtc.DataTrackFrame(payload=payload, user_timestamp=number + 2**40))
+                number += 1
+                await asyncio.sleep(FRAME_INTERVAL)
+
+        self._background(push())
+        return str(track.info.sid)
+
+    async def unpublish_data_track(self, name: str) -> None:
+        await self._data_tracks.pop(name).unpublish()
+
+    async def receive_data_track(self, sid: str) -> None:
+        stream = self._data_streams[sid] = self._remote_data_tracks[sid].subscribe()
+
+        async def read() -> None:
+            async for frame in stream:
+                payload = bytes(frame.payload)
+                number = int.from_bytes(payload[:4], "big")
+                whole = payload[4:] == bytes([number % 251]) * (len(payload) - 4)
+                stamp = frame.user_timestamp
+                self.events.add(
+                    "frame_received", sid=sid, number=number, size=len(payload), whole=whole, timestamp=stamp
+                )
+            self.events.add("frames_ended", sid=sid)
+
+        self._background(read())
+
+    async def stop_receiving(self, sid: str) -> None:
+        await self._data_streams.pop(sid).aclose()
 
     # -- about us --
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from livekit.protocol import models
+from livekit.protocol import models, rtc
 
-__all__ = ["PacketPort", "ReceivedPacket"]
+__all__ = ["DataTrackPort", "PacketPort", "ReceivedPacket"]
 
 
 class PacketPort(Protocol):
@@ -19,6 +19,19 @@ class PacketPort(Protocol):
             EngineError: If it cannot be sent; one of its kinds, by cause.
             ClosedError: If the connection ends first.
         """
+
+
+class DataTrackPort(Protocol):
+    """Sends requests to the server, and packets of data tracks."""
+
+    def post_request(self, request: rtc.SignalRequest) -> None:
+        """Send a request, in the order of the calls; one that cannot be sent any more is dropped."""
+
+    def data_tracks_ready(self) -> bool:
+        """Whether the channel takes a packet now; if not, it will be told when it does (`DataTrackReady`)."""
+
+    def send_data_track_packet(self, packet: bytes) -> None:
+        """Hand a packet to the channel, which takes one now."""
 
 
 class ReceivedPacket(Protocol):

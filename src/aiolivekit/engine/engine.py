@@ -207,6 +207,14 @@ class RtcEngine:
         if not session.channels.try_publish(packet, kind):
             await session.publish_data(packet, kind)
 
+    def data_tracks_ready(self) -> bool:
+        """Whether the channel of data tracks takes a packet now; `DataTrackReady` tells when it does again."""
+        return self._closing is None and self._sessions.current.data_tracks_ready()
+
+    def send_data_track_packet(self, packet: bytes) -> None:
+        """Hand a packet of a data track to its channel, which takes one now."""
+        self._sessions.current.channels.send_data_track_packet(packet)
+
     def buffered_amount(self, kind: DataPacketKind) -> int:
         """Return the bytes libwebrtc holds for a channel."""
         return self.session().channels.buffered_amount(kind)

@@ -21,7 +21,7 @@ from ..core.reliable import ReceiveState
 from ..enums import DisconnectReason
 from ..errors import ClosedError, ConnectError
 from ..options import EngineOptions
-from ..session.events import DataReceived, RefreshToken, RoomMoved, SessionClosed, SessionEvent
+from ..session.events import DataReceived, DataTrackPacketReceived, RefreshToken, RoomMoved, SessionClosed, SessionEvent
 from ..session.resume import Resume, RoomState
 from ..session.session import RtcSession, SessionContext, connect_error
 from .access import Access
@@ -163,7 +163,7 @@ class Sessions:
     def _on_event(self, epoch: int, event: SessionEvent) -> None:
         if epoch != self._epoch or self._closed:
             return
-        if type(event) is DataReceived:
+        if type(event) is DataReceived or type(event) is DataTrackPacketReceived:
             # The hot path: nothing else looks at data.
             self._events.put(event)
             return

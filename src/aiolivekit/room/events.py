@@ -13,6 +13,7 @@ from ..enums import ConnectionQuality, ConnectionState, DisconnectReason, Encryp
 from .event_names import EventTypes
 
 if TYPE_CHECKING:
+    from .data_tracks import RemoteDataTrack
     from .packets import DataPacket, SipDTMF, TranscriptionSegment
     from .participant import Participant, ParticipantPermission, RemoteParticipant
     from .report import ReconnectReport
@@ -377,7 +378,7 @@ class DataTrackPublished(RoomEvent):
     """A participant published a data track."""
 
     name = "data_track_published"
-    track: object
+    track: RemoteDataTrack
 
 
 @dataclass(frozen=True, slots=True)

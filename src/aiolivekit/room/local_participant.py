@@ -16,6 +16,7 @@ from ..enums import DataPacketKind
 from ..errors import RequestError, SignalClosedError
 from ..options import ParticipantTrackPermission, TrackPublishOptions
 from ..session.requests import AnswerLostError
+from .data_tracks import DataTrackMethods
 from .handler_tasks import HandlerTasks
 from .local_tracks import Announce, LocalTracks
 from .packets import Transcription, dtmf_packet, transcription_packet, user_packet
@@ -34,7 +35,7 @@ _logger = logging.getLogger("aiolivekit.room")
 _KINDS = (DataPacketKind.KIND_LOSSY, DataPacketKind.KIND_RELIABLE)
 
 
-class LocalParticipant(Participant):
+class LocalParticipant(DataTrackMethods, Participant):
     """The program itself as a participant; `Room.local_participant`.
 
     Args:

@@ -17,6 +17,7 @@ from ..enums import ConnectionState, DisconnectReason
 from ..options import DurableOptions, RoomOptions
 from ..session import events as from_session
 from . import events
+from .data_tracks import RoomDataTracks
 from .durability import durable_messages, tell_presence
 from .emitter import EventEmitter
 from .flight_events import note_event
@@ -74,6 +75,7 @@ class Visit:
         self.durable = durable_messages(self, options.durable or DurableOptions())
         self.members.local._durable = self.durable
         self.members.load(join.other_participants)
+        self.data_tracks = RoomDataTracks(self)
         self._remote = self.members.remote
         self._engine_events: EngineEvents | None = engine_events
         self._republishing: asyncio.Task[None] | None = None
@@ -95,6 +97,7 @@ class Visit:
             return
         self.announce(events.ConnectionStateChanged(self.state))
         self.announce(events.Connected())
+        self.data_tracks.start()
         engine_events.attach(self.sink)
 
     def sink(self, event: from_engine.EngineEvent) -> None:
@@ -147,6 +150,10 @@ class Visit:
         if room._streams:
             room._push(events.DataReceived(packet))
 
+    def _participants_updated(self, event: from_session.ParticipantUpdate) -> None:
+        self.members.update(event.updates)
+        self.data_tracks.updated(event.updates)
+
     def _sip_dtmf_received(self, event: from_session.SipDtmfReceived) -> None:
         participant = self.members.sender(event.participant_identity, "")
         self.announce(events.SipDtmfReceived(SipDTMF(event.code, event.digit, participant)), participant)
@@ -192,6 +199,7 @@ class Visit:
         self.announce(events.Moved())
         local = moved.participant if moved.HasField("participant") else self.members.local._info
         self.members.arrive(local, moved.other_participants)
+        self.data_tracks.renewed()
 
     def _token_refreshed(self, token: str) -> None:
         self._room._token = token
@@ -212,6 +220,7 @@ class Visit:
             self._stop_republishing()
         self._engine_up = False
         self.durable.interrupted(session_ends=isinstance(event, from_engine.Restarting))
+        self.data_tracks.interrupted(session_ends=isinstance(event, from_engine.Restarting))
         self._episodes.begin(asyncio.get_running_loop().time())
         try:
             if self._set_state(ConnectionState.CONN_RECONNECTING):
@@ -224,6 +233,7 @@ class Visit:
             event.state.subscription.CopyFrom(self.members.subscription_wishes())
             event.state.track_sids_disabled.extend(self.members.disabled_tracks())
             event.state.publish_tracks.extend(self.members.local._tracks.published())
+            event.state.publish_data_tracks.extend(self.data_tracks.local.published())
         finally:
             event.acknowledge()
 
@@ -234,6 +244,7 @@ class Visit:
             self.members.depart()
             self._room._set_info(join.room)
             self.members.arrive(join.participant, join.other_participants)
+            self.data_tracks.renewed()
         finally:
             event.acknowledge()
 
@@ -242,6 +253,7 @@ class Visit:
             if event.present is not None:
                 self.members.reconcile(event.present)
             self.durable.recovered()
+            self.data_tracks.resumed()
             self._engine_up = True
             self._episodes.connected(event.episode, event.replayed)
             if self._republishing is None or self._republishing.done():
@@ -252,6 +264,7 @@ class Visit:
     def _restarted(self, event: from_engine.Restarted) -> None:
         self._stop_republishing()
         self.durable.recovered()
+        self.data_tracks.restarted()
         self._engine_up, self._republished = True, 0
         self._episodes.connected(event.episode, event.replayed)
         self._republishing = asyncio.get_running_loop().create_task(self._republish(event), name="aiolivekit-republish")
@@ -299,6 +312,7 @@ class Visit:
         reason = event.reason
         self._stop_republishing()
         self.durable.close("the room was disconnected before they were acknowledged")
+        self.data_tracks.close()
         self.members.close()
         self.members.local._set_disconnect_reason(reason)
         self._room._visit_ended(self)
@@ -315,10 +329,13 @@ class Visit:
 
 
 _TABLE: dict[type, Callable[[Visit, Any], None]] = {
-    from_session.ParticipantUpdate: lambda v, e: v.members.update(e.updates),
+    from_session.ParticipantUpdate: Visit._participants_updated,
     from_session.MediaTrackAdded: lambda v, e: v.members.media_added(e.media, e.participant_sid, e.track_sid),
     from_session.MediaTrackRemoved: lambda v, e: v.members.media_removed(e.track_sid),
     from_session.DataReceived: Visit._data_received,
+    from_session.DataTrackPacketReceived: lambda v, e: v.data_tracks.remote.on_packet(e.data),
+    from_session.DataTrackReady: lambda v, _: v.data_tracks.local.send(),
+    from_session.DataTrackSignal: lambda v, e: v.data_tracks.signalled(e),
     from_session.TranscriptionReceived: Visit._transcription_received,
     from_session.SipDtmfReceived: Visit._sip_dtmf_received,
     from_session.SpeakersChanged: lambda v, e: v.members.speakers_changed(e.speakers),

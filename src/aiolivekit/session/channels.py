@@ -19,7 +19,7 @@ from ..enums import DataPacketKind
 from ..options import Outage
 from ..peer.channel import ChannelState, DataChannel
 from ..peer.connection import PeerConnection
-from .events import SessionEvent
+from .events import DataTrackPacketReceived, DataTrackReady, SessionEvent
 from .lane import DEFAULT_MAX_MESSAGE_SIZE, Lane
 from .packets import decode_packet, is_durable
 
@@ -92,6 +92,7 @@ class SessionChannels:
         self.undecodable = 0
         self.unknown = 0
         self.lossy_dropped = 0
+        self.data_track_dropped = 0
 
     # -- making and ending --
 
@@ -200,6 +201,8 @@ class SessionChannels:
         lane = self._lanes.get(_LOSSY)
         if lane is not None and not self._paused:
             lane.usable = up and lane.channel.is_open
+        if up and self.data_tracks_ready():
+            self._emit(DataTrackReady())
         if not up and self._expiry is None:
             # What waits already, for room in a buffer that does not empty now, waits with a deadline from here on.
             self._arm_expiry(_monotonic() + self._outage.deadline)
@@ -356,16 +359,39 @@ class SessionChannels:
         """Return the bytes libwebrtc holds for a channel."""
         return self._lanes[kind].channel.buffered_amount
 
+    def data_tracks_ready(self) -> bool:
+        """Whether the channel of data tracks takes a packet now; `DataTrackReady` tells when it does again."""
+        channel = self._data_track
+        return (
+            channel is not None
+            and not self._path_down
+            and not self._paused
+            and self._closed is None
+            and channel.is_open
+            and channel.buffered_amount <= DATA_TRACK_LOW_THRESHOLD
+        )
+
+    def send_data_track_packet(self, packet: bytes) -> None:
+        """Hand a packet of a data track to libwebrtc, once it takes one."""
+        assert self._data_track is not None
+        try:
+            self._data_track.send(packet)
+        except Exception:  # noqa: BLE001 - the channel, or a server that takes less than a packet has
+            self.data_track_dropped += 1
+
     # -- in (ChannelSink) --
 
     def on_channel_message(self, channel: DataChannel, data: bytes) -> None:
         """Turn a packet into its event; what cannot be read is counted and dropped."""
+        label = channel.label
+        if label == DATA_TRACK_LABEL:
+            self._emit(DataTrackPacketReceived(data))
+            return
         try:
             packet = _parse(data)
         except DecodeError:
             self.undecodable += 1
             return
-        label = channel.label
         if label == RELIABLE_LABEL:
             sequence = packet.sequence
             if sequence and not self._received.accept(packet.participant_sid, sequence, _monotonic()):
@@ -384,6 +410,8 @@ class SessionChannels:
 
     def on_channel_state(self, channel: DataChannel, state: ChannelState) -> None:
         """Start or fail what waits for a channel of ours."""
+        if channel is self._data_track and self.data_tracks_ready():
+            self._emit(DataTrackReady())
         lane = next((lane for lane in self._lanes.values() if lane.channel is channel), None)
         if lane is None:
             return
@@ -402,6 +430,9 @@ class SessionChannels:
 
     def on_channel_low(self, channel: DataChannel) -> None:
         """Go on with what waits for room."""
+        if channel is self._data_track and self.data_tracks_ready():
+            self._emit(DataTrackReady())
+            return
         for lane in self._lanes.values():
             if lane.channel is channel and lane.usable:
                 lane.drain()

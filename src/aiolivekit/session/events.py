@@ -25,6 +25,9 @@ __all__ = [
     "DataStreamChunk",
     "DataStreamHeader",
     "DataStreamTrailer",
+    "DataTrackPacketReceived",
+    "DataTrackReady",
+    "DataTrackSignal",
     "LocalTrackSubscribed",
     "LocalTrackUnpublished",
     "MediaTrackAdded",
@@ -176,6 +179,25 @@ class DataStreamTrailer:
 
 
 @dataclass(slots=True)
+class DataTrackPacketReceived:
+    """A message of the channel `_data_track`."""
+
+    data: bytes
+
+
+@dataclass(slots=True)
+class DataTrackReady:
+    """The channel `_data_track` takes packets again."""
+
+
+@dataclass(slots=True)
+class DataTrackSignal:
+    """What the server says of data tracks: that one is published, refused or unpublished, or our handles of others'."""
+
+    message: rtc.SignalResponse
+
+
+@dataclass(slots=True)
 class SpeakersChanged:
     """`SignalResponse.speakers_changed`: only the speakers whose state changed (a delta)."""
 
@@ -318,6 +340,9 @@ SessionEvent = (
     | DataStreamHeader
     | DataStreamChunk
     | DataStreamTrailer
+    | DataTrackPacketReceived
+    | DataTrackReady
+    | DataTrackSignal
     | SpeakersChanged
     | ConnectionQualityUpdate
     | RoomUpdate

@@ -273,6 +273,11 @@ class RtcSession:
             self._context.flight.note("peers", "packet waits", kind=kind.name, skipped=skipped or None)
         await self._channels.publish(packet, kind)
 
+    def data_tracks_ready(self) -> bool:
+        """Whether the channel of data tracks takes a packet now; if it is not open yet, it is opened."""
+        self._peers.want_publisher()
+        return self._channels.data_tracks_ready()
+
     async def add_track(self, request: rtc.AddTrackRequest) -> models.TrackInfo:
         """Announce a track of ours; its section follows with the next offer.
 

@@ -14,6 +14,7 @@ from ..enums import DisconnectReason
 from ..signalling.client import SignalClosed
 from .events import (
     ConnectionQualityUpdate,
+    DataTrackSignal,
     LocalTrackSubscribed,
     LocalTrackUnpublished,
     ParticipantUpdate,
@@ -108,13 +109,24 @@ def _update(session: RtcSession, message: _Message) -> None:
     session.emit(ParticipantUpdate(participants))
 
 
+def _request_response(session: RtcSession, message: _Message) -> None:
+    if message.request_response.WhichOneof("request") in ("publish_data_track", "unpublish_data_track"):
+        # These have no id: they are told apart by the handle.
+        session.emit(DataTrackSignal(message))
+    else:
+        session.requests.answered(message.request_response)
+
+
 HANDLERS: dict[str, Callable[[RtcSession, _Message], None]] = {
     "answer": lambda s, m: s.peers.on_answer(m.answer),
     "offer": lambda s, m: s.peers.on_offer(m.offer),
     "trickle": lambda s, m: s.peers.on_trickle(m.trickle),
     "media_sections_requirement": lambda s, m: s.peers.require_sections(m.media_sections_requirement),
     "track_published": lambda s, m: s.requests.track_published(m.track_published),
-    "request_response": lambda s, m: s.requests.answered(m.request_response),
+    "request_response": _request_response,
+    "publish_data_track_response": lambda s, m: s.emit(DataTrackSignal(m)),
+    "unpublish_data_track_response": lambda s, m: s.emit(DataTrackSignal(m)),
+    "data_track_subscriber_handles": lambda s, m: s.emit(DataTrackSignal(m)),
     "leave": _leave,
     "update": _update,
     "track_unpublished": lambda s, m: s.emit(LocalTrackUnpublished(m.track_unpublished.track_sid)),

@@ -13,6 +13,9 @@
   let audio = null;
   const cleanups = [];
   const videos = new Map();
+  const dataTracks = new Map();
+  const remoteDataTracks = new Map();
+  const dataStreams = new Map();
 
   const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
   const tell = (name, details = {}) => window.interopEvent({ name, ...details });
@@ -75,6 +78,13 @@
       tell('data_received', {
         identity: p?.identity ?? null, data: base64(payload), topic: topic ?? '', reliable: kind === 0,
       }));
+    on(RoomEvent.DataTrackPublished, (track) => {
+      remoteDataTracks.set(track.info.sid, track);
+      tell('data_track_published', {
+        identity: track.publisherIdentity, sid: track.info.sid, track_name: track.info.name,
+      });
+    });
+    on(RoomEvent.DataTrackUnpublished, (sid) => tell('data_track_unpublished', { sid }));
     // The official Python SDK has one event for both ways to come back.
     on(RoomEvent.SignalReconnecting, () => tell('reconnecting'));
     on(RoomEvent.Reconnecting, () => tell('reconnecting'));
@@ -297,6 +307,52 @@
       }
     },
 
+    async publishDataTrack({ name, size, interval }) {
+      const track = await room.localParticipant.publishDataTrack({ name });
+      let number = 0;
+      const timer = setInterval(() => {
+        if (!track.isPublished()) return;
+        const payload = new Uint8Array(size).fill(number % 251);
+        new DataView(payload.buffer).setUint32(0, number);
+        track.tryPush({ payload, userTimestamp: BigInt(number) + 2n ** 40n });
+        number += 1;
+      }, interval);
+      cleanups.push(() => clearInterval(timer));
+      dataTracks.set(name, { track, timer });
+      return track.info.sid;
+    },
+
+    async unpublishDataTrack({ name }) {
+      const { track, timer } = dataTracks.get(name);
+      clearInterval(timer);
+      await track.unpublish();
+    },
+
+    async receiveDataTrack({ sid }) {
+      const reader = remoteDataTracks.get(sid).subscribe().getReader();
+      dataStreams.set(sid, reader);
+      (async () => {
+        for (;;) {
+          const { done, value } = await reader.read();
+          if (done) break;
+          const { payload, userTimestamp } = value;
+          const number = new DataView(payload.buffer, payload.byteOffset).getUint32(0);
+          tell('frame_received', {
+            sid,
+            number,
+            size: payload.length,
+            whole: payload.subarray(4).every((byte) => byte === number % 251),
+            timestamp: userTimestamp === undefined ? null : Number(userTimestamp),
+          });
+        }
+        tell('frames_ended', { sid });
+      })();
+    },
+
+    async stopReceiving({ sid }) {
+      await dataStreams.get(sid).cancel();
+    },
+
     async setMetadata({ metadata }) {
       await room.localParticipant.setMetadata(metadata);
     },
@@ -326,6 +382,7 @@
       while (cleanups.length) cleanups.pop()();
       for (const { element } of videos.values()) element.remove();
       videos.clear();
+      for (const map of [dataTracks, remoteDataTracks, dataStreams]) map.clear();
     },
   };
 

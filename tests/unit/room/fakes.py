@@ -70,6 +70,7 @@ class RecordingEngine:
         self.responses: deque[rtc.RequestResponse] = deque()
         self.last_id = 0
         self.tracks = 0
+        self.data_track_packets: list[bytes] = []
 
     async def _step(self, name: str, argument: Any = None) -> None:
         self.calls.append((name, argument))
@@ -143,6 +144,12 @@ class RecordingEngine:
     def post_request(self, request: rtc.SignalRequest) -> None:
         if not self.closed:
             self.requests.append(request)
+
+    def data_tracks_ready(self) -> bool:
+        return not self.closed
+
+    def send_data_track_packet(self, packet: bytes) -> None:
+        self.data_track_packets.append(packet)
 
     def new_request_id(self) -> int:
         if self.closed:

@@ -18,7 +18,7 @@ from aiolivekit.options import Outage
 from aiolivekit.peer.channel import ChannelState, DataChannel
 from aiolivekit.peer.connection import PeerConnection
 from aiolivekit.session.channels import SessionChannels
-from aiolivekit.session.events import DataReceived
+from aiolivekit.session.events import DataReceived, DataTrackPacketReceived, DataTrackReady
 
 from ..peer.pair import RecordingSink, negotiate
 
@@ -388,3 +388,54 @@ async def test_lossy_packets_that_find_no_room_are_dropped_in_time_and_counted()
         assert channels.try_publish(packet(b"new"), LOSSY)
         assert await b.payloads(1) == [b"new"]
         assert channels.buffered_amount(LOSSY) == 0
+
+
+async def next_of(side: Side, kind: type) -> Any:
+    async with asyncio.timeout(10):
+        while not isinstance(event := await side.events.get(), kind):
+            pass
+        return event
+
+
+async def test_packets_of_data_tracks_go_as_they_are() -> None:
+    async with sides() as (a, b, _):
+        channels = a.channels_of_session
+        assert isinstance(await next_of(a, DataTrackReady), DataTrackReady)
+        assert channels.data_tracks_ready()
+        # No protobuf, and nothing that would read as one.
+        for payload in (b"\xff\xff", b"\x08", b"x" * 16_000):
+            channels.send_data_track_packet(payload)
+            assert await next_of(b, DataTrackPacketReceived) == DataTrackPacketReceived(payload)
+        assert b.channels_of_session.undecodable == 0
+
+
+async def test_data_tracks_are_told_when_there_is_room_again() -> None:
+    async with sides() as (a, b, _):
+        channels = a.channels_of_session
+        await next_of(a, DataTrackReady)
+        sent = 0
+        for _ in range(3):
+            while channels.data_tracks_ready() and sent < 100_000:
+                channels.send_data_track_packet(bytes(16_000))
+                sent += 1
+            assert not channels.data_tracks_ready()
+            await next_of(a, DataTrackReady)
+        assert channels.data_track_dropped == 0
+        await next_of(b, DataTrackPacketReceived)
+
+
+async def test_data_tracks_wait_without_a_path_and_end_with_the_session() -> None:
+    async with sides() as (a, _b, _):
+        channels = a.channels_of_session
+        await next_of(a, DataTrackReady)
+        channels.set_path(up=False)
+        assert not channels.data_tracks_ready()
+        channels.set_path(up=True)
+        assert isinstance(await next_of(a, DataTrackReady), DataTrackReady)
+        channels.pause()
+        assert not channels.data_tracks_ready()
+        channels.close(ClosedError("over"))
+        assert not channels.data_tracks_ready()
+        # A packet that was decided on before is dropped, not raised.
+        a.other.close()
+        channels.send_data_track_packet(b"late")

@@ -156,12 +156,9 @@ def test_what_has_no_use_is_counted() -> None:
 def test_every_kind_of_message_is_known() -> None:
     """A message a newer protocol brings must not be overlooked."""
     kinds = {field.name for field in Response.DESCRIPTOR.oneofs_by_name["message"].fields}
-    # The first message of a link, and what comes with data tracks and blobs.
+    # The first message of a link, and what comes with blobs.
     elsewhere = {"join", "reconnect"}
     later = {
-        "publish_data_track_response",
-        "unpublish_data_track_response",
-        "data_track_subscriber_handles",
         "store_data_blob_response",
         "get_data_blob_response",
     }

@@ -1,0 +1,361 @@
+"""The data tracks of others, and their frames: the driver of `core.data_track_roster` and `core.data_track_frames`."""
+
+# ruff: noqa: SLF001 - the tracks and their keeper belong together
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import weakref
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from typing import Self
+
+from livekit.protocol import models, rtc
+
+from ..core.data_track_frames import FrameAssembler
+from ..core.data_track_packet import DataTrackPacket, MalformedPacketError
+from ..core.data_track_roster import DataTrackRoster, Entry, Published, RosterChange, SubscriptionWish, Unpublished
+from ..errors import SubscribeDataTrackError
+from .data_track import DataTrackFrame, DataTrackInfo, info_of
+from .port import DataTrackPort
+
+__all__ = ["DataTrackStream", "RemoteDataTrack", "RemoteDataTracks"]
+
+_logger = logging.getLogger("aiolivekit.data")
+
+SUBSCRIBE_TIMEOUT = 10.0
+"""Seconds the server may take to give a handle; the reference's."""
+DEFAULT_BUFFER_SIZE = 16
+"""Frames a stream keeps for its reader; the reference's."""
+_HANDLES_SETTLE = 0.5
+"""Seconds after which the server has heeded that a track is not wanted, and takes the next wish for a new one."""
+
+Announce = Callable[["RemoteDataTrack"], None]
+
+
+class DataTrackStream:
+    """The frames of a data track from now on, as an asynchronous iterator; `RemoteDataTrack.subscribe` makes it.
+
+    It keeps as many frames as it was made for; when the reader falls behind, the oldest ones are dropped. It ends
+    when the track is unpublished or the room disconnected, after the frames it still has. Closing it, or letting go
+    of it, ends the subscription unless the track has other streams.
+
+    Attributes:
+        dropped: How many frames were dropped because the reader fell behind (not in `livekit.rtc`).
+    """
+
+    def __init__(self, track: RemoteDataTrack, buffer_size: int) -> None:
+        self._track: RemoteDataTrack | None = track
+        self._frames: deque[DataTrackFrame] = deque(maxlen=buffer_size)
+        self._arrived = asyncio.Event()
+        self._ended = False
+        self._error: SubscribeDataTrackError | None = None
+        self.dropped = 0
+
+    async def read(self) -> DataTrackFrame | None:
+        """Return the next frame, or `None` at the end.
+
+        Raises:
+            SubscribeDataTrackError: If the track could not be subscribed to.
+        """
+        try:
+            return await self.__anext__()
+        except StopAsyncIteration:
+            return None
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> DataTrackFrame:
+        while not self._frames:
+            if self._ended:
+                error, self._error = self._error, None
+                if error is not None:
+                    raise error
+                raise StopAsyncIteration
+            self._arrived.clear()
+            await self._arrived.wait()
+        return self._frames.popleft()
+
+    def close(self) -> None:
+        """End the stream; frames that were not read are dropped. Twice is once."""
+        self._frames.clear()
+        self._error = None
+        self._end(None)
+
+    async def aclose(self) -> None:
+        """The same."""
+        self.close()
+
+    def _push(self, frame: DataTrackFrame) -> None:
+        frames = self._frames
+        if len(frames) == frames.maxlen:
+            self.dropped += 1
+        frames.append(frame)
+        self._arrived.set()
+
+    def _end(self, error: SubscribeDataTrackError | None) -> None:
+        if not self._ended:
+            self._ended = True
+            self._error = error
+            self._arrived.set()
+            if self._track is not None:
+                track, self._track = self._track, None
+                track._stream_ended(self)
+
+
+class RemoteDataTrack:
+    """A data track somebody else publishes; the event `data_track_published` brings it."""
+
+    def __init__(self, owner: RemoteDataTracks, entry: Entry) -> None:
+        self._owner = owner
+        self._entry = entry
+        self._info = info_of(entry.info)
+        self._assembler = FrameAssembler()
+        self._streams: list[weakref.ref[DataTrackStream]] = []
+        self._giving_up: asyncio.TimerHandle | None = None
+        self._active = False
+
+    @property
+    def info(self) -> DataTrackInfo:
+        """What the server says of it; its sid changes if the publisher has to join anew."""
+        if self._info.sid != self._entry.info.sid:
+            self._info = info_of(self._entry.info)
+        return self._info
+
+    @property
+    def publisher_identity(self) -> str:
+        """Who publishes it."""
+        return self._entry.identity
+
+    @property
+    def frames_dropped(self) -> Mapping[str, int]:
+        """Packets and frames that were dropped on the way, by cause (not in `livekit.rtc`)."""
+        return self._assembler.dropped
+
+    def is_published(self) -> bool:
+        """Whether it is still published."""
+        return self._entry.published
+
+    def subscribe(self, *, buffer_size: int | None = None) -> DataTrackStream:
+        """Receive its frames from now on.
+
+        It may be called more than once; each stream has all frames.
+
+        Args:
+            buffer_size: How many frames the stream keeps for its reader; `None` for 16, and at least one.
+
+        Returns:
+            The stream. What is wrong with the subscription, it raises as `SubscribeDataTrackError`: the track is
+            unpublished, is encrypted, or the server did not give it to us within ten seconds.
+        """
+        size = DEFAULT_BUFFER_SIZE if buffer_size is None else max(1, buffer_size)
+        stream = DataTrackStream(self, size)
+        self._owner._subscribe(self, stream)
+        return stream
+
+    def set_pipeline_options(self, *, max_partial_frames: int | None = None) -> None:
+        """Say how frames are put together, for all subscriptions, from the next packet on.
+
+        Args:
+            max_partial_frames: How many unfinished frames are kept at a time, one at first and at least. Frames of
+                several packets that overtake each other need more. `None` leaves it as it is.
+        """
+        if max_partial_frames is not None:
+            self._assembler.max_partial_frames = max_partial_frames
+
+    def _stream_ended(self, stream: DataTrackStream) -> None:
+        self._owner._stream_ended(self, lambda reference: reference() is stream)
+
+    def __repr__(self) -> str:
+        info = self.info
+        return f"RemoteDataTrack(sid={info.sid!r}, name={info.name!r}, publisher_identity={self.publisher_identity!r})"
+
+
+class RemoteDataTracks:
+    """The data tracks of the others in one visit to a room.
+
+    Args:
+        port: Sends what there is to send.
+        published: Told of tracks that are there.
+        unpublished: Told of tracks that are gone, with their sid.
+    """
+
+    def __init__(
+        self, port: DataTrackPort, published: Announce, unpublished: Callable[[RemoteDataTrack, str], None]
+    ) -> None:
+        self._port = port
+        self._published = published
+        self._unpublished = unpublished
+        self._roster = DataTrackRoster()
+        self._tracks: dict[Entry, RemoteDataTrack] = {}
+        self._session_gone = False
+        self._closed = False
+        self._asking_again: asyncio.TimerHandle | None = None
+        self.dropped: Counter[str] = Counter()
+
+    @property
+    def tracks(self) -> list[RemoteDataTrack]:
+        """All that are published now."""
+        return list(self._tracks.values())
+
+    # -- what the server says -----------------------------------------------------------------------
+
+    def update(self, identity: str, infos: Iterable[models.DataTrackInfo]) -> None:
+        """Take all that a participant publishes; nothing if it left."""
+        if not self._closed:
+            self._perform(self._roster.update(identity, infos))
+
+    def replace(self, all_of: Mapping[str, Iterable[models.DataTrackInfo]]) -> None:
+        """Take all that everybody publishes; who is not among them has left."""
+        if not self._closed:
+            self._perform(self._roster.replace(all_of))
+
+    def on_handles(self, handles: rtc.DataTrackSubscriberHandles) -> None:
+        """Take under which handles packets come."""
+        for entry in self._roster.handles({handle: each.track_sid for handle, each in handles.sub_handles.items()}):
+            track = self._tracks[entry]
+            self._stop_waiting(track)
+            track._active = True
+            # What is left of frames that came under another handle goes with no packet of this one.
+            track._assembler = FrameAssembler(track._assembler.max_partial_frames)
+
+    def on_packet(self, data: bytes) -> None:
+        """Take a packet; what is not for a subscription of ours is counted and dropped."""
+        try:
+            packet = DataTrackPacket.parse(data)
+        except MalformedPacketError:
+            self.dropped["malformed"] += 1
+            return
+        entry = self._roster.by_handle(packet.handle)
+        if entry is None:
+            self.dropped["unknown handle"] += 1
+            return
+        track = self._tracks[entry]
+        whole = track._assembler.push(packet)
+        if whole is None:
+            return
+        first, payload = whole
+        if first.encryption is not None:
+            self.dropped["encrypted"] += 1
+            return
+        for reference in track._streams:
+            stream = reference()
+            if stream is not None:
+                # Each its own: a frame can be changed.
+                stream._push(DataTrackFrame(payload, first.user_timestamp))
+
+    def _perform(self, changes: Iterable[RosterChange]) -> None:
+        for change in changes:
+            match change:
+                case Published(entry):
+                    track = self._tracks[entry] = RemoteDataTrack(self, entry)
+                    self._published(track)
+                case Unpublished(entry, sid):
+                    track = self._tracks.pop(entry)
+                    self._end(track, None if track._active else "the track was unpublished")
+                    self._unpublished(track, sid)
+                case SubscriptionWish(sid, subscribe):
+                    self._post(sid, subscribe)
+
+    def _post(self, sid: str, subscribe: bool) -> None:
+        if not self._session_gone and not self._closed:
+            update = rtc.UpdateDataSubscription.Update(track_sid=sid, subscribe=subscribe)
+            request = rtc.UpdateDataSubscription(updates=[update])
+            self._port.post_request(rtc.SignalRequest(update_data_subscription=request))
+
+    # -- subscriptions ------------------------------------------------------------------------------
+
+    def _subscribe(self, track: RemoteDataTrack, stream: DataTrackStream) -> None:
+        if self._closed or not track._entry.published:
+            why = "the room is disconnected" if self._closed else "the track is not published any more"
+            stream._track = None
+            stream._end(SubscribeDataTrackError(why))
+            return
+        if track.info.uses_e2ee:
+            stream._track = None
+            stream._end(SubscribeDataTrackError("the track is encrypted, and there is no key for it"))
+            return
+        loop = asyncio.get_running_loop()
+
+        def let_go(reference: weakref.ref[DataTrackStream]) -> None:
+            # From the garbage collector, on whichever thread it ran.
+            with suppress(RuntimeError):  # the loop is closed, and the room with it
+                loop.call_soon_threadsafe(self._stream_ended, track, lambda other: other is reference)
+
+        track._streams.append(weakref.ref(stream, let_go))
+        if not track._entry.wanted:
+            self._perform(self._roster.want(track._entry))
+            self._wait(track)
+
+    def _stream_ended(self, track: RemoteDataTrack, which: Callable[[weakref.ref[DataTrackStream]], bool]) -> None:
+        track._streams = [reference for reference in track._streams if not which(reference)]
+        if not track._streams:
+            self._stop_waiting(track)
+            track._active = False
+            self._perform(self._roster.unwant(track._entry))
+
+    def _wait(self, track: RemoteDataTrack) -> None:
+        self._stop_waiting(track)
+        loop = asyncio.get_running_loop()
+        track._giving_up = loop.call_later(SUBSCRIBE_TIMEOUT, self._give_up, track)
+
+    def _stop_waiting(self, track: RemoteDataTrack) -> None:
+        if track._giving_up is not None:
+            track._giving_up.cancel()
+            track._giving_up = None
+
+    def _give_up(self, track: RemoteDataTrack) -> None:
+        track._giving_up = None
+        self._end(track, f"the server did not give us the track within {SUBSCRIBE_TIMEOUT:g} s")
+
+    def _end(self, track: RemoteDataTrack, why: str | None) -> None:
+        self._stop_waiting(track)
+        for reference in list(track._streams):
+            stream = reference()
+            if stream is not None:
+                stream._end(None if why is None else SubscribeDataTrackError(why))
+
+    # -- losses -------------------------------------------------------------------------------------
+
+    def interrupted(self, *, session_ends: bool) -> None:
+        """The connection was lost; if the session ends, what is asked meanwhile is asked in the next one."""
+        self._session_gone = self._session_gone or session_ends
+        for entry in self._roster.unanswered():
+            # It is not the server that takes long.
+            self._stop_waiting(self._tracks[entry])
+
+    def resumed(self) -> None:
+        """The same session goes on; an answer may have been lost with the link."""
+        unanswered = self._roster.unanswered()
+        for entry in unanswered:
+            # The server tells handles when they change: it takes another subscription to hear of the one there is.
+            self._post(entry.info.sid, False)
+            self._wait(self._tracks[entry])
+        if unanswered and self._asking_again is None:
+            loop = asyncio.get_running_loop()
+            self._asking_again = loop.call_later(_HANDLES_SETTLE, self._ask_again)
+
+    def _ask_again(self) -> None:
+        self._asking_again = None
+        for entry in self._roster.unanswered():
+            self._post(entry.info.sid, True)
+
+    def restarted(self) -> None:
+        """There is another session, which knows of no subscription; who is there has been told (`replace`)."""
+        self._session_gone = False
+        self._perform(self._roster.restarted())
+        for entry in self._roster.unanswered():
+            self._wait(self._tracks[entry])
+
+    def close(self) -> None:
+        """The room is disconnected: streams end."""
+        self._closed = True
+        if self._asking_again is not None:
+            self._asking_again.cancel()
+            self._asking_again = None
+        for track in self._tracks.values():
+            self._end(track, None if track._active else "the room was disconnected")
+            track._entry.published = False
