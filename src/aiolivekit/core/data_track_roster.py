@@ -14,6 +14,9 @@ __all__ = ["DataTrackRoster", "Entry", "Published", "RosterChange", "Subscriptio
 class Entry:
     """A data track of somebody else; it is the same object as long as the track is published.
 
+    A handle stays in force until the server says otherwise, even while the track is not wanted: who unsubscribes and
+    subscribes again at once is not told of it a second time.
+
     Args:
         identity: Who publishes it.
         info: What the server says of it; its sid changes when the publisher has to join anew.
@@ -46,10 +49,9 @@ class Unpublished:
 
 @dataclass(frozen=True, slots=True)
 class SubscriptionWish:
-    """The server is to be told whether a data track is wanted."""
+    """The server is to be told whether a data track is wanted (`Entry.wanted`)."""
 
-    sid: str
-    subscribe: bool
+    entry: Entry
 
 
 RosterChange = Published | Unpublished | SubscriptionWish
@@ -73,7 +75,7 @@ class DataTrackRoster:
         return iter(list(self._by_sid.values()))
 
     def by_handle(self, handle: int) -> Entry | None:
-        """Return the subscribed track whose packets carry this handle."""
+        """Return the track whose packets carry this handle."""
         return self._by_handle.get(handle)
 
     # -- what the server says -----------------------------------------------------------------------
@@ -116,7 +118,7 @@ class DataTrackRoster:
         entry.info = info
         self._forget_handle(entry)
         # The server does not carry a subscription over.
-        return [SubscriptionWish(info.sid, True)] if entry.wanted else []
+        return [SubscriptionWish(entry)] if entry.wanted else []
 
     def _remove(self, sid: str) -> Unpublished:
         entry = self._by_sid.pop(sid)
@@ -135,14 +137,14 @@ class DataTrackRoster:
         return changes
 
     def handles(self, sids: Mapping[int, str]) -> list[Entry]:
-        """Take the handles of all subscriptions the server has for us; return those that had none before."""
+        """Take the handles of all subscriptions the server has for us; return those that had another one, or none."""
         active: list[Entry] = []
         told: set[Entry] = set()
         before, self._by_handle = self._by_handle, {}
         for handle, sid in sids.items():
             entry = self._by_sid.get(sid)
-            if entry is None or not entry.wanted or not 0 < handle <= 0xFFFF:
-                # One that was unpublished or unsubscribed meanwhile.
+            if entry is None or not 0 < handle <= 0xFFFF:
+                # One that was unpublished meanwhile.
                 continue
             if entry in told:
                 # One track has one handle.
@@ -150,7 +152,7 @@ class DataTrackRoster:
                 continue
             told.add(entry)
             self._by_handle[handle] = entry
-            if entry.handle is None:
+            if entry.handle != handle:
                 active.append(entry)
             entry.handle = handle
         for entry in before.values():
@@ -166,21 +168,20 @@ class DataTrackRoster:
         if entry.wanted or not entry.published:
             return []
         entry.wanted = True
-        return [SubscriptionWish(entry.info.sid, True)]
+        return [SubscriptionWish(entry)]
 
     def unwant(self, entry: Entry) -> list[RosterChange]:
         """Subscribe to a track no more."""
         if not entry.wanted:
             return []
         entry.wanted = False
-        self._forget_handle(entry)
-        return [SubscriptionWish(entry.info.sid, False)]
+        return [SubscriptionWish(entry)]
 
     def restarted(self) -> list[RosterChange]:
         """Return the wishes to say again in a new session, in which handles are new too."""
         for entry in self._by_sid.values():
             self._forget_handle(entry)
-        return [SubscriptionWish(sid, True) for sid, entry in self._by_sid.items() if entry.wanted]
+        return [SubscriptionWish(entry) for entry in self._by_sid.values() if entry.wanted]
 
     def unanswered(self) -> list[Entry]:
         """Return what is wanted and has no handle yet."""

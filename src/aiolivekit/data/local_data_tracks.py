@@ -14,6 +14,7 @@ from livekit.protocol import models, rtc
 
 from ..core.data_track_packet import CLOCK_RATE, MAX_FRAME_PACKETS, largest_payload
 from ..core.data_track_queue import FrameQueue, OutgoingFrame
+from ..core.request_window import RequestWindow
 from ..errors import ClosedError, PublishDataTrackError, PushFrameError
 from .data_track import (
     DataTrackFrame,
@@ -31,6 +32,11 @@ _logger = logging.getLogger("aiolivekit.data")
 
 PUBLISH_TIMEOUT = 10.0
 """Seconds the server may take to answer; the reference's."""
+_AT_ONCE = 8
+"""Requests without an answer. Each one makes livekit-server tell everybody of all our tracks; when more than 200
+messages wait to be written to one of them, it drops some, or closes that connection."""
+_TURN = 1.0
+"""Seconds after which an unpublish without an answer lets the next one go."""
 _MAX_HANDLE = 0xFFFF
 _MAX_TIMESTAMP = 2**64
 _monotonic = time.monotonic
@@ -65,7 +71,7 @@ class LocalDataTrack:
         self._state = _State.PENDING
         self._answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._giving_up: asyncio.TimerHandle | None = None
-        self._asked = self._asked_twice = False
+        self._asked_twice = False
 
     @property
     def info(self) -> DataTrackInfo:
@@ -112,6 +118,17 @@ class LocalDataTrack:
         """Publish it no more. Twice is once."""
         self._owner._unpublish(self)
 
+    def _stop_waiting(self) -> None:
+        if self._giving_up is not None:
+            self._giving_up.cancel()
+            self._giving_up = None
+
+    def _fail(self, error: Exception) -> None:
+        if not self._answer.done():
+            self._answer.set_exception(error)
+            # Who waits may have been cancelled in the same step; then nobody looks at it.
+            self._answer.exception()
+
     def __repr__(self) -> str:
         return f"LocalDataTrack(sid={self._info.sid!r}, name={self._info.name!r})"
 
@@ -127,9 +144,13 @@ class LocalDataTracks:
         self._port = port
         self._tracks: dict[int, LocalDataTrack] = {}
         self._unpublishing: set[int] = set()
+        self._asking: RequestWindow[int] = RequestWindow(_AT_ONCE)
+        self._ending: RequestWindow[int] = RequestWindow(_AT_ONCE)
+        self._turns: dict[int, asyncio.TimerHandle] = {}
         self._queue = FrameQueue()
         self._last_handle = 0
-        self._session_gone = False
+        self._suspect: set[int] = set()
+        self._away = False
         self._closed = False
         self._clock_base = random.getrandbits(32)
 
@@ -154,13 +175,10 @@ class LocalDataTracks:
         self._port.data_tracks_ready()
         self._ask(track)
         try:
-            async with asyncio.timeout(PUBLISH_TIMEOUT):
-                await track._answer
-        except TimeoutError:
-            self._withdraw(track)
-            raise PublishDataTrackError(f"the server did not answer within {PUBLISH_TIMEOUT:g} s") from None
+            await track._answer
         except BaseException:
-            self._withdraw(track)
+            # On the server it may have come to something.
+            self._unpublish(track)
             raise
         return track
 
@@ -173,35 +191,71 @@ class LocalDataTracks:
                 return self._last_handle
         raise PublishDataTrackError("no more data tracks can be published")
 
-    def _ask(self, track: LocalDataTrack) -> None:
-        if not self._session_gone:
-            track._asked = True
+    def _ask(self, *tracks: LocalDataTrack) -> None:
+        """Have tracks published when their turn comes; who waits for them waits no longer than `PUBLISH_TIMEOUT`."""
+        for track in tracks:
+            self._asking.add(track._handle)
+        self._go_on()
+
+    def _go_on(self) -> None:
+        if self._away or self._closed:
+            return
+        loop = asyncio.get_running_loop()
+        for handle in self._ending.take():
+            self._turns[handle] = loop.call_later(_TURN, self._next_turn, handle)
+            self._post_unpublish(handle)
+        for handle in self._asking.take():
+            track = self._tracks[handle]
+            track._stop_waiting()
+            track._giving_up = loop.call_later(PUBLISH_TIMEOUT, self._give_up, track)
             self._port.post_request(rtc.SignalRequest(publish_data_track_request=track._request))
 
-    def _withdraw(self, track: LocalDataTrack) -> None:
-        """End a track whose publishing came to nothing here; on the server it may have come to something."""
-        if self._tracks.get(track._handle) is track:
-            self._forget(track)
-            self._post_unpublish(track._handle)
+    def _give_up(self, track: LocalDataTrack) -> None:
+        track._giving_up = None
+        words = f"the server did not answer within {PUBLISH_TIMEOUT:g} s"
+        if track._state is not _State.PENDING:
+            _logger.warning("a data track could not be published again: %s", words)
+        track._fail(PublishDataTrackError(words))
+        self._unpublish(track)
 
     def _unpublish(self, track: LocalDataTrack) -> None:
         if self._tracks.get(track._handle) is track:
             self._forget(track)
-            self._post_unpublish(track._handle)
+            self._end(track._handle)
+
+    def _end(self, handle: int) -> None:
+        """Have the server end a track when it is its turn."""
+        if not self._closed:
+            self._unpublishing.add(handle)
+            self._ending.add(handle)
+            self._go_on()
 
     def _post_unpublish(self, handle: int) -> None:
-        if not self._closed and not self._session_gone:
-            self._unpublishing.add(handle)
-            request = rtc.UnpublishDataTrackRequest(pub_handle=handle)
-            self._port.post_request(rtc.SignalRequest(unpublish_data_track_request=request))
+        request = rtc.UnpublishDataTrackRequest(pub_handle=handle)
+        self._port.post_request(rtc.SignalRequest(unpublish_data_track_request=request))
+
+    def _ended(self, handle: int) -> None:
+        self._unpublishing.discard(handle)
+        self._next_turn(handle)
+
+    def _next_turn(self, handle: int) -> None:
+        if (turn := self._turns.pop(handle, None)) is not None:
+            turn.cancel()
+        self._ending.discard(handle)
+        self._go_on()
+
+    def _stop_turns(self) -> None:
+        for turn in self._turns.values():
+            turn.cancel()
+        self._turns.clear()
 
     def _forget(self, track: LocalDataTrack) -> None:
         track._state = _State.UNPUBLISHED
-        if track._giving_up is not None:
-            track._giving_up.cancel()
-            track._giving_up = None
+        track._stop_waiting()
         self._queue.remove(track._handle)
+        self._asking.discard(track._handle)
         del self._tracks[track._handle]
+        self._go_on()
 
     def published(self) -> list[rtc.PublishDataTrackResponse]:
         """Return what is published in the session in force (`SyncState.publish_data_tracks`)."""
@@ -240,14 +294,14 @@ class LocalDataTracks:
         if track is None:
             if handle not in self._unpublishing and 0 < handle <= _MAX_HANDLE:
                 # An answer to what is not wanted any more.
-                self._post_unpublish(handle)
+                self._end(handle)
             return
         before, track._state = track._state, _State.PUBLISHED
         track._told = info
         track._info = info_of(info)
-        if track._giving_up is not None:
-            track._giving_up.cancel()
-            track._giving_up = None
+        track._stop_waiting()
+        self._asking.discard(handle)
+        self._go_on()
         if before is _State.PENDING:
             self._queue.add(handle)
             if not track._answer.done():
@@ -258,25 +312,20 @@ class LocalDataTracks:
     def on_refused(self, response: rtc.RequestResponse) -> None:
         """The server refuses to publish a track, or knows of none to unpublish."""
         if response.WhichOneof("request") == "unpublish_data_track":
-            self._unpublishing.discard(response.unpublish_data_track.pub_handle)
+            self._ended(response.unpublish_data_track.pub_handle)
             return
         track = self._tracks.get(response.publish_data_track.pub_handle)
         if track is None:
             return
         error = _refusal(response)
-        if track._state is _State.PENDING:
-            self._forget(track)
-            if not track._answer.done():
-                track._answer.set_exception(error)
-                # Who waits may have been cancelled in the same step; then nobody looks at it.
-                track._answer.exception()
-        else:
+        if track._state is not _State.PENDING:
             _logger.warning("a data track could not be published again: %s", error)
-            self._forget(track)
+        track._fail(error)
+        self._forget(track)
 
     def on_unpublished(self, info: models.DataTrackInfo) -> None:
         """The server has ended a track, by our wish or by its own."""
-        self._unpublishing.discard(info.pub_handle)
+        self._ended(info.pub_handle)
         track = self._tracks.get(info.pub_handle)
         if track is not None and track._told.sid == info.sid and not track._asked_twice:
             self._forget(track)
@@ -290,53 +339,56 @@ class LocalDataTracks:
     # -- losses -------------------------------------------------------------------------------------
 
     def interrupted(self, *, session_ends: bool) -> None:
-        """The connection was lost; if the session ends, what is asked meanwhile is asked in the next one."""
-        self._session_gone = self._session_gone or session_ends
+        """The connection was lost: what is asked meanwhile is asked when it is back, or in the next session."""
+        self._away = True
+        self._stop_turns()
+        self._suspect |= {handle for handle, track in self._tracks.items() if track._giving_up is not None}
+        for track in self._tracks.values():
+            # It is not the server that takes long.
+            track._stop_waiting()
         if session_ends:
             self._unpublishing.clear()
+            self._suspect.clear()
+            self._asking.clear()
+            self._ending.clear()
             self._queue.interrupt()
-            for track in self._tracks.values():
-                self._queue.hold(track._handle)
+            for handle in self._tracks:
+                self._queue.hold(handle)
 
     def resumed(self) -> None:
         """The same session goes on; answers may have been lost with the link."""
-        for handle in list(self._unpublishing):
-            self._post_unpublish(handle)
-        for track in self._tracks.values():
-            if track._state is _State.PENDING and track._asked:
-                # The server knows it or does not. If it does, it would refuse the same again.
-                track._asked_twice = True
-                self._post_unpublish(track._handle)
-                self._ask(track)
+        self._away = False
+        unanswered = [self._tracks[handle] for handle in self._tracks if handle in self._suspect]
+        self._suspect.clear()
+        for handle in self._unpublishing:
+            self._ending.add(handle)
+        for track in unanswered:
+            # What the server knows already it would refuse to publish again.
+            track._asked_twice = True
+            self._post_unpublish(track._handle)
+        self._ask(*unanswered)
         self.send()
 
     def restarted(self) -> None:
         """There is another session, which knows none of our tracks."""
-        self._session_gone = False
-        loop = asyncio.get_running_loop()
+        self._away = False
+        self._unpublishing.clear()
+        self._ending.clear()
+        self._asking.clear()
         for track in self._tracks.values():
             track._asked_twice = False
             if track._state is not _State.PENDING:
                 track._state = _State.REPUBLISHING
-                if track._giving_up is not None:
-                    track._giving_up.cancel()
-                track._giving_up = loop.call_later(PUBLISH_TIMEOUT, self._give_up, track)
-            self._ask(track)
+        self._ask(*self._tracks.values())
         self.send()
-
-    def _give_up(self, track: LocalDataTrack) -> None:
-        track._giving_up = None
-        _logger.warning("a data track could not be published again: the server did not answer")
-        self._unpublish(track)
 
     def close(self) -> None:
         """The room is disconnected: nothing is published any more."""
         self._closed = True
+        self._stop_turns()
         for track in list(self._tracks.values()):
+            track._fail(ClosedError("the room was disconnected"))
             self._forget(track)
-            if not track._answer.done():
-                track._answer.set_exception(ClosedError("the room was disconnected"))
-                track._answer.exception()
 
 
 def _refusal(response: rtc.RequestResponse) -> PublishDataTrackError:

@@ -17,6 +17,7 @@ from livekit.protocol import models, rtc
 from ..core.data_track_frames import FrameAssembler
 from ..core.data_track_packet import DataTrackPacket, MalformedPacketError
 from ..core.data_track_roster import DataTrackRoster, Entry, Published, RosterChange, SubscriptionWish, Unpublished
+from ..core.request_window import RequestWindow
 from ..errors import SubscribeDataTrackError
 from .data_track import DataTrackFrame, DataTrackInfo, info_of
 from .port import DataTrackPort
@@ -31,6 +32,11 @@ DEFAULT_BUFFER_SIZE = 16
 """Frames a stream keeps for its reader; the reference's."""
 _HANDLES_SETTLE = 0.5
 """Seconds after which the server has heeded that a track is not wanted, and takes the next wish for a new one."""
+
+_AT_ONCE = 4
+"""Wishes without an answer: livekit-server has five places for them, and looks at others three seconds later."""
+_TURN = 0.25
+"""Seconds after which a wish without an answer lets the next one go."""
 
 Announce = Callable[["RemoteDataTrack"], None]
 
@@ -116,6 +122,7 @@ class RemoteDataTrack:
         self._assembler = FrameAssembler()
         self._streams: list[weakref.ref[DataTrackStream]] = []
         self._giving_up: asyncio.TimerHandle | None = None
+        self._turn: asyncio.TimerHandle | None = None
         self._active = False
 
     @property
@@ -191,7 +198,9 @@ class RemoteDataTracks:
         self._unpublished = unpublished
         self._roster = DataTrackRoster()
         self._tracks: dict[Entry, RemoteDataTrack] = {}
-        self._session_gone = False
+        self._wishes: RequestWindow[Entry] = RequestWindow(_AT_ONCE)
+        self._suspect: set[Entry] = set()
+        self._away = False
         self._closed = False
         self._asking_again: asyncio.TimerHandle | None = None
         self.dropped: Counter[str] = Counter()
@@ -215,10 +224,15 @@ class RemoteDataTracks:
 
     def on_handles(self, handles: rtc.DataTrackSubscriberHandles) -> None:
         """Take under which handles packets come."""
-        for entry in self._roster.handles({handle: each.track_sid for handle, each in handles.sub_handles.items()}):
+        changed = self._roster.handles({handle: each.track_sid for handle, each in handles.sub_handles.items()})
+        for track in [track for track in self._tracks.values() if track._turn is not None]:
+            if track._entry.wanted is (track._entry.handle is not None):
+                self._answered(track)
+        for entry in changed:
             track = self._tracks[entry]
-            self._stop_waiting(track)
-            track._active = True
+            if entry.wanted:
+                self._stop_waiting(track)
+                track._active = True
             # What is left of frames that came under another handle goes with no packet of this one.
             track._assembler = FrameAssembler(track._assembler.max_partial_frames)
 
@@ -234,6 +248,10 @@ class RemoteDataTracks:
             self.dropped["unknown handle"] += 1
             return
         track = self._tracks[entry]
+        if not track._streams:
+            # Not wanted any more, which the server will heed.
+            return
+        track._active = True
         whole = track._assembler.push(packet)
         if whole is None:
             return
@@ -255,16 +273,46 @@ class RemoteDataTracks:
                     self._published(track)
                 case Unpublished(entry, sid):
                     track = self._tracks.pop(entry)
+                    self._suspect.discard(entry)
+                    self._answered(track)
                     self._end(track, None if track._active else "the track was unpublished")
                     self._unpublished(track, sid)
-                case SubscriptionWish(sid, subscribe):
-                    self._post(sid, subscribe)
+                case SubscriptionWish(entry):
+                    self._wish(entry)
+
+    def _wish(self, entry: Entry) -> None:
+        # What was said before, an answer to it or none, has nothing to do with what is wanted now.
+        self._stop_turn(self._tracks[entry])
+        self._wishes.add(entry)
+        self._go_on()
+
+    def _go_on(self) -> None:
+        if self._away or self._closed:
+            return
+        loop = asyncio.get_running_loop()
+        for entry in self._wishes.take():
+            track = self._tracks[entry]
+            self._stop_turn(track)
+            track._turn = loop.call_later(_TURN, self._answered, track)
+            if entry.wanted:
+                self._wait(track)
+            self._post(entry.info.sid, entry.wanted)
+
+    def _answered(self, track: RemoteDataTrack) -> None:
+        """It is another one's turn."""
+        self._stop_turn(track)
+        self._wishes.discard(track._entry)
+        self._go_on()
+
+    def _stop_turn(self, track: RemoteDataTrack) -> None:
+        if track._turn is not None:
+            track._turn.cancel()
+            track._turn = None
 
     def _post(self, sid: str, subscribe: bool) -> None:
-        if not self._session_gone and not self._closed:
-            update = rtc.UpdateDataSubscription.Update(track_sid=sid, subscribe=subscribe)
-            request = rtc.UpdateDataSubscription(updates=[update])
-            self._port.post_request(rtc.SignalRequest(update_data_subscription=request))
+        update = rtc.UpdateDataSubscription.Update(track_sid=sid, subscribe=subscribe)
+        request = rtc.UpdateDataSubscription(updates=[update])
+        self._port.post_request(rtc.SignalRequest(update_data_subscription=request))
 
     # -- subscriptions ------------------------------------------------------------------------------
 
@@ -287,8 +335,8 @@ class RemoteDataTracks:
 
         track._streams.append(weakref.ref(stream, let_go))
         if not track._entry.wanted:
+            track._assembler = FrameAssembler(track._assembler.max_partial_frames)
             self._perform(self._roster.want(track._entry))
-            self._wait(track)
 
     def _stream_ended(self, track: RemoteDataTrack, which: Callable[[weakref.ref[DataTrackStream]], bool]) -> None:
         track._streams = [reference for reference in track._streams if not which(reference)]
@@ -309,6 +357,10 @@ class RemoteDataTracks:
 
     def _give_up(self, track: RemoteDataTrack) -> None:
         track._giving_up = None
+        if track._active or track._entry.handle is not None:
+            # The one it had before, which the server did not take back.
+            track._active = True
+            return
         self._end(track, f"the server did not give us the track within {SUBSCRIBE_TIMEOUT:g} s")
 
     def _end(self, track: RemoteDataTrack, why: str | None) -> None:
@@ -321,41 +373,58 @@ class RemoteDataTracks:
     # -- losses -------------------------------------------------------------------------------------
 
     def interrupted(self, *, session_ends: bool) -> None:
-        """The connection was lost; if the session ends, what is asked meanwhile is asked in the next one."""
-        self._session_gone = self._session_gone or session_ends
+        """The connection was lost: what is asked meanwhile is asked when it is back, or in the next session."""
+        self._away = True
+        self._stop_asking_again()
         for entry in self._roster.unanswered():
-            # It is not the server that takes long.
-            self._stop_waiting(self._tracks[entry])
+            track = self._tracks[entry]
+            if track._giving_up is not None:
+                # It is not the server that takes long.
+                self._suspect.add(entry)
+                self._stop_waiting(track)
+        for track in self._tracks.values():
+            self._stop_turn(track)
+        if session_ends:
+            self._suspect.clear()
+            self._wishes.clear()
 
     def resumed(self) -> None:
         """The same session goes on; an answer may have been lost with the link."""
-        unanswered = self._roster.unanswered()
-        for entry in unanswered:
+        self._away = False
+        for entry in self._suspect:
             # The server tells handles when they change: it takes another subscription to hear of the one there is.
+            self._wishes.discard(entry)
             self._post(entry.info.sid, False)
-            self._wait(self._tracks[entry])
-        if unanswered and self._asking_again is None:
+        if self._suspect:
             loop = asyncio.get_running_loop()
             self._asking_again = loop.call_later(_HANDLES_SETTLE, self._ask_again)
+        self._go_on()
 
     def _ask_again(self) -> None:
         self._asking_again = None
-        for entry in self._roster.unanswered():
-            self._post(entry.info.sid, True)
+        suspect, self._suspect = self._suspect, set()
+        for entry in suspect:
+            if entry.wanted:
+                self._wishes.add(entry)
+        self._go_on()
+
+    def _stop_asking_again(self) -> None:
+        if self._asking_again is not None:
+            self._asking_again.cancel()
+            self._asking_again = None
 
     def restarted(self) -> None:
         """There is another session, which knows of no subscription; who is there has been told (`replace`)."""
-        self._session_gone = False
+        self._wishes.clear()
         self._perform(self._roster.restarted())
-        for entry in self._roster.unanswered():
-            self._wait(self._tracks[entry])
+        self._away = False
+        self._go_on()
 
     def close(self) -> None:
         """The room is disconnected: streams end."""
         self._closed = True
-        if self._asking_again is not None:
-            self._asking_again.cancel()
-            self._asking_again = None
+        self._stop_asking_again()
         for track in self._tracks.values():
+            self._stop_turn(track)
             self._end(track, None if track._active else "the room was disconnected")
             track._entry.published = False

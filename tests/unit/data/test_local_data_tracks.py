@@ -279,6 +279,45 @@ async def test_the_server_may_end_tracks() -> None:
     assert not two.is_published()
 
 
+async def test_much_is_asked_a_few_at_a_time() -> None:
+    us = Publisher()
+    tasks = [us.ask(f"track {number}") for number in range(20)]
+    await asyncio.sleep(0)
+    assert us.port.take() == [("publish", handle) for handle in range(1, 9)]
+    us.answer(3)
+    assert us.port.take() == [("publish", 9)]
+    us.refuse(4, Reason.NOT_ALLOWED)
+    assert us.port.take() == [("publish", 10)]
+    tasks[4].cancel()
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert us.port.take() == [("publish", 11), ("unpublish", 5)]
+    tasks[19].cancel()
+    await asyncio.sleep(0)
+    us.tracks.close()
+    results = await asyncio.gather(*tasks, return_exceptions=True)
+    assert sum(isinstance(result, ClosedError) for result in results) == 16
+
+
+async def test_much_is_unpublished_a_few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    us = Publisher()
+    tracks = [await us.published(f"track {number}") for number in range(20)]
+    for track in tracks:
+        await track.unpublish()
+    assert us.port.take() == [("unpublish", handle) for handle in range(1, 9)]
+    us.tracks.on_unpublished(models.DataTrackInfo(pub_handle=3))
+    assert us.port.take() == [("unpublish", 9)]
+    monkeypatch.setattr(local_data_tracks, "_TURN", 0.01)
+    us.tracks.interrupted(session_ends=False)
+    us.tracks.resumed()
+    # Answers that do not come hold nothing up.
+    async with asyncio.timeout(5):
+        while len(us.port.requests) < 19:
+            await asyncio.sleep(0.005)
+    assert sorted(us.port.take()) == [("unpublish", handle) for handle in range(1, 21) if handle != 3]
+    us.tracks.close()
+
+
 async def test_handles_run_out() -> None:
     us = Publisher()
     us.tracks._tracks = dict.fromkeys(range(1, 65_536))  # type: ignore[arg-type]

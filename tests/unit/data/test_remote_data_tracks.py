@@ -125,6 +125,31 @@ async def test_a_stream_that_is_let_go_unsubscribes(they: Subscriber) -> None:
     again.close()
 
 
+async def test_a_stream_that_is_opened_again_at_once_has_frames(
+    they: Subscriber, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remote_data_tracks, "SUBSCRIBE_TIMEOUT", 0.01)
+    (track,) = they.publish("DTR_1")
+    stream = track.subscribe()
+    they.handles({1: "DTR_1"})
+    stream.close()
+    they.receive(1, b"for nobody")
+    # The server does not tell the handle again if it saw both wishes at once.
+    again = track.subscribe()
+    assert they.port.take() == [("subscribe", "DTR_1"), ("unsubscribe", "DTR_1"), ("subscribe", "DTR_1")]
+    await asyncio.sleep(0.05)
+    they.receive(1, b"one")
+    assert await read(again, 1) == [b"one"]
+    # Or it was quicker, and gives another one.
+    they.handles({})
+    they.receive(1, b"lost")
+    they.handles({2: "DTR_1"})
+    they.receive(2, b"two")
+    assert await read(again, 1) == [b"two"]
+    they.publish()
+    assert await again.read() is None
+
+
 async def test_a_reader_that_waits_hears_of_the_end(they: Subscriber) -> None:
     (track,) = they.publish("DTR_1")
     stream = track.subscribe()
@@ -226,6 +251,51 @@ async def test_after_a_restart_subscriptions_are_asked_for_again(they: Subscribe
     assert await read(stream, 2) == [b"before", b"after"]
     assert await read(waiting, 1) == [b"other"]
     assert they.log == [("published", "DTR_1"), ("published", "DTR_2")]
+
+
+async def test_much_is_asked_a_few_at_a_time(they: Subscriber, monkeypatch: pytest.MonkeyPatch) -> None:
+    sids = [f"DTR_{number}" for number in range(10)]
+    streams = [track.subscribe() for track in they.publish(*sids)]
+    assert they.port.take() == [("subscribe", sid) for sid in sids[:4]]
+    they.handles({1: "DTR_0"})
+    assert they.port.take() == [("subscribe", "DTR_4")]
+    # Whether they are wanted is said when it is their turn.
+    streams[1].close()
+    streams[9].close()
+    assert they.port.take() == [("subscribe", "DTR_5")]
+    they.handles({1: "DTR_0", 2: "DTR_2", 3: "DTR_3", 4: "DTR_4"})
+    assert they.port.take() == [("subscribe", "DTR_6"), ("subscribe", "DTR_7"), ("subscribe", "DTR_8")]
+    they.handles({number + 1: f"DTR_{number}" for number in (0, 2, 3, 4, 5, 6, 7, 8)})
+    assert they.port.take() == [("unsubscribe", "DTR_9"), ("unsubscribe", "DTR_1")]
+    # Those that are gone need no answer.
+    they.publish(*sids[:1])
+    # One that is not answered does not hold up the others for long.
+    they.publish()
+    infos = [models.DataTrackInfo(sid=f"more {number}", pub_handle=number + 1) for number in range(6)]
+    they.tracks.update("bob", infos)
+    tracks = they.tracks.tracks
+    more = [track.subscribe() for track in tracks]
+    assert they.port.take() == [("subscribe", f"more {number}") for number in range(4)]
+    async with asyncio.timeout(5):
+        while len(they.port.requests) < 2:
+            await asyncio.sleep(0.01)
+    they.tracks.close()
+    for stream in more:
+        stream.close()
+
+
+async def test_what_was_let_go_meanwhile_is_told_after_a_resume(they: Subscriber) -> None:
+    one, two = they.publish("DTR_1", "DTR_2")
+    first = one.subscribe()
+    they.handles({1: "DTR_1"})
+    they.port.take()
+    they.tracks.interrupted(session_ends=False)
+    first.close()
+    second = two.subscribe()
+    assert they.port.take() == []
+    they.tracks.resumed()
+    assert they.port.take() == [("unsubscribe", "DTR_1"), ("subscribe", "DTR_2")]
+    second.close()
 
 
 async def test_who_is_gone_after_a_restart(they: Subscriber) -> None:
