@@ -90,6 +90,16 @@ FIGURES: tuple[Figure, ...] = (
     Figure("data", "rtt_ms", "round trip, 100 B reliable", "ms", 2),
     *_throughput(),
     *_data_tracks(),
+    Figure("calls", "rtt_ms", "call, 100 B there and back", "ms", 2),
+    Figure("calls", "one_at_a_time", "calls, one at a time", "/s", 0),
+    Figure("calls", "cpu_us", "CPU of a call, both ends", "µs", 0),
+    Figure("calls", "at_once", "calls, 200 at once", "/s", 0),
+    Figure("calls", "beside_p50_ms", "call beside a large transfer, median", "ms", 2),
+    Figure("calls", "beside_p99_ms", "call beside a large transfer, 99th percentile", "ms", 2),
+    Figure("calls", "beside_failed", "calls beside a large transfer that failed", "", 0),
+    Figure("calls", "beside_mb", "throughput of that transfer", "MB/s", 1),
+    Figure("calls", "publish_1000_ms", "1,000 publish_data calls at once", "ms", 1),
+    Figure("calls", "publish_growth", "time of one of 1,000 at once / of one of 250", "", 2),
     Figure("memory", "imported_mb", "memory of the process, package imported", "MB"),
     Figure("memory", "one_room_mb", "memory of the process, one room connected", "MB"),
     Figure("memory", "first_room_mb", "memory the first room adds to the import", "MB"),
@@ -143,6 +153,11 @@ LIMITS: tuple[Limit, ...] = (
     Limit("data.cpu_us_100", "official", at_most=1 / 30),
     Limit("data.mb_15000", "official", at_least=8),
     *(Limit(f"data_tracks.frames_{size}", "official", at_least=5) for size in FRAME_SIZES[:1]),
+    Limit("calls.one_at_a_time", "official", at_least=2.5),
+    Limit("calls.at_once", "official", at_least=15),
+    Limit("calls.beside_p99_ms", "official", at_most=1 / 5),
+    # The official SDK's grows with the square: four times as many take sixteen times as long.
+    Limit("calls.publish_growth", None, at_most=1.5),
     Limit("memory.first_room_mb", "official", at_most=0.8),
     # While the rooms are fresh. Settled, a room of bare wrtc is itself above an eighth of the official SDK's, so there
     # the limit is what we may add to it.

@@ -139,6 +139,9 @@ async def _measure(measure: str, contender: str, settings: Settings, server: Rea
             return await _alone(job("data", tokens(2), pings=settings.pings, seconds=settings.data_seconds))
         case "data_tracks":
             return await _alone(job("data_tracks", tokens(2), seconds=settings.data_seconds))
+        case "calls":
+            sizes = {"calls": settings.calls, "seconds": settings.data_seconds, "megabytes": settings.transfer_mb}
+            return await _alone(job("calls", tokens(2), **sizes))
         case "memory":
             rooms = [server.token("alone", room=f"{room}-{number}") for number in range(settings.rooms)]
             return await _alone(job("memory", rooms))
@@ -182,8 +185,8 @@ def _columns(measure: str, contenders: Sequence[str]) -> Sequence[str]:
     """Return who takes part in a measurement."""
     if measure == "server":
         return SERVERS
-    # Bare wrtc does not reconnect, and what sends frames on it would be ours again.
-    alone = measure.startswith("recovery") or measure == "data_tracks"
+    # Bare wrtc neither reconnects nor makes calls, and what sends frames of data tracks on it would be ours again.
+    alone = measure.startswith("recovery") or measure in ("calls", "data_tracks")
     return [name for name in contenders if name != "bare"] if alone else contenders
 
 

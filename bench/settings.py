@@ -10,6 +10,7 @@ MEASURES = (
     "connect",
     "data",
     "data_tracks",
+    "calls",
     "memory",
     "audio1",
     "audio8",
@@ -31,6 +32,8 @@ class Settings:
         connects: Connections timed in a process, after one that is not.
         pings: Round trips timed, after some that are not.
         data_seconds: How long each payload size is sent.
+        calls: Calls timed one after the other.
+        transfer_mb: Megabytes sent while calls are made.
         rooms: Rooms in one process, for memory.
         warm_up: Seconds media flows before it is measured.
         media_seconds: Seconds media is measured.
@@ -41,6 +44,8 @@ class Settings:
     connects: int = 20
     pings: int = 500
     data_seconds: float = 3.0
+    calls: int = 1000
+    transfer_mb: int = 100
     rooms: int = 50
     warm_up: float = 4.0
     media_seconds: float = 6.0
@@ -49,4 +54,14 @@ class Settings:
     @classmethod
     def quick(cls) -> Settings:
         """A run of about two minutes: to see that all works, not to quote."""
-        return cls(rounds=1, connects=8, pings=100, data_seconds=1.0, rooms=20, warm_up=3.0, media_seconds=3.0)
+        return cls(
+            rounds=1,
+            connects=8,
+            pings=100,
+            data_seconds=1.0,
+            calls=200,
+            transfer_mb=10,
+            rooms=20,
+            warm_up=3.0,
+            media_seconds=3.0,
+        )

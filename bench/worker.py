@@ -12,7 +12,7 @@ import os
 import sys
 from typing import Any
 
-from .drivers import Participant, new_participant
+from .drivers import Participant, new_caller, new_participant
 from .usage import raise_descriptor_limit
 
 MARK = "@bench "
@@ -57,6 +57,12 @@ async def _run() -> dict[str, Any]:
             from .measures import data_tracks
 
             return await data_tracks.measure(new, url, tokens, job["seconds"])
+        case "calls":
+            from .measures import calls
+
+            return await calls.measure(
+                lambda: new_caller(contender), url, tokens, job["calls"], job["seconds"], job["megabytes"]
+            )
         case "memory":
             from .measures import memory
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import importlib
 
-from .base import AudioOut, Participant, VideoOut
+from .base import AudioOut, Caller, Participant, VideoOut
 
-__all__ = ["CONTENDERS", "AudioOut", "Participant", "VideoOut", "new_participant"]
+__all__ = ["CONTENDERS", "AudioOut", "Caller", "Participant", "VideoOut", "new_caller", "new_participant"]
 
 CONTENDERS = {
     "ours": "aiolivekit",
@@ -31,3 +31,14 @@ def new_participant(contender: str, *, single: bool = True) -> Participant:
 
     module = importlib.import_module({"ours": "aiolivekit", "official": "livekit.rtc"}[contender])
     return SdkParticipant(module, single=single)
+
+
+def new_caller(contender: str) -> Caller:
+    """Return an unconnected participant that makes calls; bare wrtc does not.
+
+    Args:
+        contender: `ours` or `official`.
+    """
+    from .sdk import SdkParticipant
+
+    return SdkParticipant(importlib.import_module({"ours": "aiolivekit", "official": "livekit.rtc"}[contender]))

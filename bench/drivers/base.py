@@ -14,6 +14,7 @@ __all__ = [
     "VIDEO_WIDTH",
     "AudioFrames",
     "AudioOut",
+    "Caller",
     "Participant",
     "VideoFrames",
     "VideoOut",
@@ -72,6 +73,41 @@ class Participant(Protocol):
 
     async def simulate(self, scenario: str) -> None:
         """Have the server provoke a fault: `node_failure` or `full_reconnect`."""
+
+    async def close(self) -> None:
+        """Leave."""
+
+
+class Caller(Protocol):
+    """A participant that makes calls."""
+
+    call_error: type[Exception]
+    """What a call that fails raises."""
+
+    @property
+    def identity(self) -> str:
+        """Ours."""
+
+    async def connect(self, url: str, token: str) -> None:
+        """Join."""
+
+    async def acquaint(self, identity: str) -> None:
+        """Wait until we know of somebody: callers look at what the other side understands."""
+
+    def serve(self, method: str) -> None:
+        """Answer the calls of a method with their payload."""
+
+    async def call(self, to: str, method: str, payload: str) -> str:
+        """Make a call."""
+
+    async def send(self, payload: bytes) -> None:
+        """Send to everybody in the room, reliably."""
+
+    def receive_files(self) -> None:
+        """Read what `send_file` sends, and throw it away."""
+
+    async def send_file(self, data: bytes, to: str) -> None:
+        """Send something large, as it is."""
 
     async def close(self) -> None:
         """Leave."""

@@ -40,10 +40,12 @@ class SdkParticipant:
         self.on_data: Callable[[bytes], None] = _ignore
         self.on_audio: Callable[[AudioFrames], None] = _ignore
         self.on_video: Callable[[VideoFrames], None] = _ignore
+        self.call_error: type[Exception] = module.RpcError
         self._streams: list[Any] = []
         self._data_tracks: dict[str, Any] = {}
         self._data_track_published = asyncio.Event()
         self._sources: list[Any] = []
+        self._reading: set[asyncio.Task[None]] = set()
 
     async def connect(self, url: str, token: str) -> None:
         # Handlers are looked up once: the measurement sets them before it connects.
@@ -76,6 +78,60 @@ class SdkParticipant:
     def _on_data_track(self, track: Any) -> None:
         self._data_tracks[track.info.name] = track
         self._data_track_published.set()
+
+    # -- calls --
+
+    @property
+    def identity(self) -> str:
+        return str(self._room.local_participant.identity)
+
+    async def acquaint(self, identity: str) -> None:
+        here = asyncio.Event()
+        self._room.on("participant_connected", lambda who: here.set() if who.identity == identity else None)
+        if identity not in self._room.remote_participants:
+            await asyncio.wait_for(here.wait(), 30)
+
+    def serve(self, method: str) -> None:
+        async def echo(data: Any) -> str:
+            return str(data.payload)
+
+        self._room.local_participant.register_rpc_method(method, echo)
+
+    async def call(self, to: str, method: str, payload: str) -> str:
+        answer = await self._room.local_participant.perform_rpc(destination_identity=to, method=method, payload=payload)
+        return str(answer)
+
+    def receive_files(self) -> None:
+        async def read(reader: Any) -> None:
+            async for _ in reader:
+                pass
+
+        def take(reader: Any, _identity: str) -> None:
+            task = asyncio.get_running_loop().create_task(read(reader))
+            self._reading.add(task)
+            task.add_done_callback(self._reading.discard)
+
+        if hasattr(self._room, "register_byte_stream_handler"):
+            self._room.register_byte_stream_handler("file", take)
+
+    async def send_file(self, data: bytes, to: str) -> None:
+        local = self._room.local_participant
+        if hasattr(local, "send_bytes"):
+            await local.send_bytes(data, name="file", topic="file", destination_identities=[to], compress=False)
+        else:
+            await self._send_in_packets(data, to)
+
+    async def _send_in_packets(self, data: bytes, to: str) -> None:
+        # What a stream's chunks are to the channel.
+        from livekit.protocol import models
+
+        for start in range(0, len(data), 15_000):
+            user = models.UserPacket(payload=data[start : start + 15_000])
+            await self._room.local_participant._engine.publish_data(
+                models.DataPacket(user=user, destination_identities=[to]), bulk=True
+            )
+
+    # -- media --
 
     async def publish_audio(self, name: str) -> _Audio:
         rtc = self._rtc

@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from .room.participant import Participant, ParticipantPermission, RemoteParticipant
     from .room.report import ReconnectCause, ReconnectReport
     from .room.room import Room
+    from .room.rpc import RpcCallInfo, RpcError, RpcInterceptor, RpcInvocationData
     from .room.stats import RtcStats
     from .room.track import (
         AudioTrack,
@@ -81,16 +82,16 @@ __all__ = [
     "AudioStream",
     "AudioTrack",
     "DataPacket",
-    "EncodedRateControl",
-    "EncodedVideoFrame",
-    "EncodedVideoSource",
-    "EncodedVideoSourceFeedback",
     "DataTrackFrame",
     "DataTrackFrameEncoding",
     "DataTrackInfo",
     "DataTrackSchemaEncoding",
     "DataTrackSchemaId",
     "DataTrackStream",
+    "EncodedRateControl",
+    "EncodedVideoFrame",
+    "EncodedVideoSource",
+    "EncodedVideoSourceFeedback",
     "EventEmitter",
     "EventStream",
     "EventTypes",
@@ -124,6 +125,10 @@ __all__ = [
     "RemoteVideoTrack",
     "Room",
     "RoomEvent",
+    "RpcCallInfo",
+    "RpcError",
+    "RpcInterceptor",
+    "RpcInvocationData",
     "RtcStats",
     "SipDTMF",
     "Track",
@@ -186,6 +191,7 @@ _LAZY = {
     "room.participant": ("Participant", "ParticipantPermission", "RemoteParticipant"),
     "room.report": ("ReconnectCause", "ReconnectReport"),
     "room.room": ("Room",),
+    "room.rpc": ("RpcCallInfo", "RpcError", "RpcInterceptor", "RpcInvocationData"),
     "room.stats": ("RtcStats",),
     "room.track": (
         "AudioTrack",

@@ -33,9 +33,15 @@ class TaskScope:
             coroutine.close()
             return None
         task = asyncio.get_running_loop().create_task(coroutine, name=name)
+        self.keep(task)
+        return task
+
+    def keep(self, task: asyncio.Task[Any]) -> None:
+        """Take a task that was started elsewhere into this scope; after `aclose` it is cancelled."""
         self._tasks.add(task)
         task.add_done_callback(self._done)
-        return task
+        if self._closed:
+            task.cancel()
 
     def _done(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)

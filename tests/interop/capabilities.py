@@ -13,7 +13,6 @@ CLIENTS: tuple[ClientKind, ...] = ("ours", "official", "browser")
 
 NOT_YET: dict[tuple[ClientKind, Capability], str] = {
     ("ours", "streams"): "our client does not do data streams yet",
-    ("ours", "rpc"): "our client does not do RPC yet",
 }
 """What is still to be built. A test that needs it is skipped, in CI too; the row goes when the feature comes."""
 

@@ -271,6 +271,12 @@ def _about_room(event: ev.RoomEvent) -> _Told:
             return f"{count} data packets may not have arrived: {reason}", {"count": count}
         case ev.DataMissed(who, count):
             return f"at least {count} durable messages of {_who(who)} are lost", {**_by(who), "count": count}
+        case ev.DataChannelBufferStatusChanged(is_low, kind):
+            name = kind.name.removeprefix("KIND_").lower()
+            return f"the {name} data channel is {'low' if is_low else 'full'}", {"kind": name, "low": is_low}
+        case ev.DataChannelBufferedAmountLowThresholdChanged(kind, threshold):
+            name = kind.name.removeprefix("KIND_").lower()
+            return f"the {name} data channel is low at {threshold} bytes", {"kind": name, "threshold": threshold}
         case ev.DataTrackPublished():
             return "a data track is published", {}
         case ev.ReconnectReported(report):

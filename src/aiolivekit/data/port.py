@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from livekit.protocol import models, rtc
 
-__all__ = ["DataTrackPort", "PacketPort", "ReceivedPacket"]
+__all__ = ["DataTrackPort", "PacketPort", "ReceivedPacket", "TextPort"]
 
 
 class PacketPort(Protocol):
     """Sends data packets."""
 
-    async def publish_data(self, packet: models.DataPacket) -> None:
+    async def publish_data(self, packet: models.DataPacket, *, bulk: bool = False) -> None:
         """Send a packet reliably; its place in the order is that of the call's first step.
+
+        Args:
+            packet: The packet.
+            bulk: Whether it is a part of something large, as a stream's chunks are. Bulk packets keep their order
+                among themselves, and yield to all others.
 
         Raises:
             EngineError: If it cannot be sent; one of its kinds, by cause.
@@ -32,6 +38,27 @@ class DataTrackPort(Protocol):
 
     def send_data_track_packet(self, packet: bytes) -> None:
         """Hand a packet to the channel, which takes one now."""
+
+
+class TextPort(Protocol):
+    """Sends and receives whole texts as streams."""
+
+    async def send_text(self, text: str, *, topic: str, attributes: Mapping[str, str], destination: str) -> None:
+        """Send a text to one participant.
+
+        Raises:
+            EngineError: If it cannot be sent; one of its kinds, by cause.
+            ClosedError: If the connection ends first.
+        """
+
+    def on_text(self, topic: str, take: Callable[[str, Mapping[str, str], str], None], limit: int) -> None:
+        """Have the texts of a topic delivered; no user's handler gets them.
+
+        Args:
+            topic: Which.
+            take: Called with the sender's identity, the attributes and the whole text; does not raise.
+            limit: Bytes; longer texts are dropped and counted.
+        """
 
 
 class ReceivedPacket(Protocol):

@@ -182,6 +182,7 @@ class RtcEngine:
         kind: DataPacketKind = DataPacketKind.KIND_RELIABLE,
         *,
         raw: bool = False,
+        bulk: bool = False,
     ) -> None:
         """Send a data packet.
 
@@ -192,6 +193,7 @@ class RtcEngine:
             packet: The packet; it is numbered here, and stamped with our sid and identity unless `raw`.
             kind: Reliable and ordered, or lossy.
             raw: Send it as it is.
+            bulk: Whether it is a part of something large, which yields to all other packets.
 
         Raises:
             PacketTooLargeError: If it is larger than the server takes.
@@ -204,8 +206,8 @@ class RtcEngine:
             participant = self._sessions.participant
             packet.participant_identity = participant.identity
             packet.participant_sid = participant.sid
-        if not session.channels.try_publish(packet, kind):
-            await session.publish_data(packet, kind)
+        if not session.channels.try_publish(packet, kind, bulk=bulk):
+            await session.publish_data(packet, kind, bulk=bulk)
 
     def data_tracks_ready(self) -> bool:
         """Whether the channel of data tracks takes a packet now; `DataTrackReady` tells when it does again."""

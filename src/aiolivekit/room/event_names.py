@@ -46,6 +46,8 @@ EventTypes = Literal[
     "data_track_unpublished",
     "data_undelivered",
     "data_missed",
+    "data_channel_buffer_status_changed",
+    "data_channel_buffered_amount_low_threshold_changed",
 ]
 
 ParticipantEventTypes = Literal[

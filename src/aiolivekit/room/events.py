@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ..enums import ConnectionQuality, ConnectionState, DisconnectReason, EncryptionState
+from ..enums import ConnectionQuality, ConnectionState, DataPacketKind, DisconnectReason, EncryptionState
 from .event_names import EventTypes
 
 if TYPE_CHECKING:
@@ -26,6 +26,8 @@ __all__ = [
     "Connected",
     "ConnectionQualityChanged",
     "ConnectionStateChanged",
+    "DataChannelBufferStatusChanged",
+    "DataChannelBufferedAmountLowThresholdChanged",
     "DataMissed",
     "DataReceived",
     "DataTrackPublished",
@@ -405,6 +407,24 @@ class DataMissed(RoomEvent):
     name = "data_missed"
     participant: RemoteParticipant
     count: int
+
+
+@dataclass(frozen=True, slots=True)
+class DataChannelBufferStatusChanged(RoomEvent):
+    """The buffer of a data channel rose above its low threshold, or fell to it (not in `livekit.rtc`)."""
+
+    name = "data_channel_buffer_status_changed"
+    is_low: bool
+    kind: DataPacketKind
+
+
+@dataclass(frozen=True, slots=True)
+class DataChannelBufferedAmountLowThresholdChanged(RoomEvent):
+    """The low threshold of a data channel was set, in bytes (not in `livekit.rtc`)."""
+
+    name = "data_channel_buffered_amount_low_threshold_changed"
+    kind: DataPacketKind
+    threshold: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import Any
 
+from .._begin import begin
 from ..core.flight import SILENT, FlightRecorder
-from ._begin import begin
 
 __all__ = ["HANDLER_GRACE", "ErrorHook", "HandlerTasks"]
 

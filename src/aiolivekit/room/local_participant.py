@@ -16,11 +16,13 @@ from ..enums import DataPacketKind
 from ..errors import RequestError, SignalClosedError
 from ..options import ParticipantTrackPermission, TrackPublishOptions
 from ..session.requests import AnswerLostError
+from .data_flow import DataFlowMethods
 from .data_tracks import DataTrackMethods
 from .handler_tasks import HandlerTasks
 from .local_tracks import Announce, LocalTracks
 from .packets import Transcription, dtmf_packet, transcription_packet, user_packet
 from .participant import Participant
+from .rpc import RpcMethods
 from .track import LocalTrack
 from .track_publication import LocalTrackPublication, TrackPublication
 
@@ -35,7 +37,7 @@ _logger = logging.getLogger("aiolivekit.room")
 _KINDS = (DataPacketKind.KIND_LOSSY, DataPacketKind.KIND_RELIABLE)
 
 
-class LocalParticipant(DataTrackMethods, Participant):
+class LocalParticipant(RpcMethods, DataFlowMethods, DataTrackMethods, Participant):
     """The program itself as a participant; `Room.local_participant`.
 
     Args:
@@ -54,7 +56,8 @@ class LocalParticipant(DataTrackMethods, Participant):
         amend: Callable[[LocalFields], None],
         tasks: HandlerTasks,
     ) -> None:
-        super().__init__(info, tasks)
+        RpcMethods.__init__(self)
+        Participant.__init__(self, info, tasks)
         self._engine = engine
         self._amend = amend
         self._warned_of_data = False

@@ -24,6 +24,7 @@ from .flight_events import note_event
 from .members import Members
 from .packets import DataPacket, SipDTMF, segments_of
 from .report import Episodes, ReconnectReport
+from .rpc import rpc_calls, tell_departure
 from .stream_places import note_place
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ class Visit:
         )
         self.durable = durable_messages(self, options.durable or DurableOptions())
         self.members.local._durable = self.durable
+        self.rpc = self.members.local._rpc = rpc_calls(self)
         self.members.load(join.other_participants)
         self.data_tracks = RoomDataTracks(self)
         self._remote = self.members.remote
@@ -125,6 +127,7 @@ class Visit:
 
     def _announce_member(self, event: events.RoomEvent, *concerned: EventEmitter[Any] | None) -> None:
         tell_presence(self.durable, event)
+        tell_departure(self.rpc, event)
         self.announce(event, *concerned)
 
     # -- data ---------------------------------------------------------------------------------------
@@ -241,9 +244,10 @@ class Visit:
         try:
             join = event.join_response
             self.members.media_cleared()
-            self.members.depart()
-            self._room._set_info(join.room)
-            self.members.arrive(join.participant, join.other_participants)
+            with self.rpc.rejoining(lambda: self._remote):
+                self.members.depart()
+                self._room._set_info(join.room)
+                self.members.arrive(join.participant, join.other_participants)
             self.data_tracks.renewed()
         finally:
             event.acknowledge()
@@ -301,18 +305,21 @@ class Visit:
 
     async def leave(self, reason: DisconnectReason) -> None:
         """Leave the room, once durable messages have arrived, or two seconds have passed."""
+        self.rpc.close()
         try:
             if self.state is ConnectionState.CONN_CONNECTED:
                 await self.durable.flush()
         finally:
             await self.engine.close(reason)
             await self.durable.aclose()
+            await self.rpc.aclose()
 
     def _disconnected(self, event: from_engine.Disconnected) -> None:
         reason = event.reason
         self._stop_republishing()
         self.durable.close("the room was disconnected before they were acknowledged")
         self.data_tracks.close()
+        self.rpc.close()
         self.members.close()
         self.members.local._set_disconnect_reason(reason)
         self._room._visit_ended(self)
@@ -337,7 +344,18 @@ _TABLE: dict[type, Callable[[Visit, Any], None]] = {
     from_session.DataTrackReady: lambda v, _: v.data_tracks.local.send(),
     from_session.DataTrackSignal: lambda v, e: v.data_tracks.signalled(e),
     from_session.TranscriptionReceived: Visit._transcription_received,
+    from_session.DataChannelBufferStatusChanged: lambda v, e: v.announce(
+        events.DataChannelBufferStatusChanged(e.is_low, e.kind)
+    ),
+    from_session.DataChannelBufferedAmountLowThresholdChanged: lambda v, e: v.announce(
+        events.DataChannelBufferedAmountLowThresholdChanged(e.kind, e.threshold)
+    ),
     from_session.SipDtmfReceived: Visit._sip_dtmf_received,
+    from_session.RpcRequest: lambda v, e: v.rpc.on_request(
+        e.caller_identity, e.request_id, e.method, e.payload, e.response_timeout, e.version
+    ),
+    from_session.RpcAck: lambda v, e: v.rpc.on_ack(e.participant_identity, e.request_id),
+    from_session.RpcResponse: lambda v, e: v.rpc.on_response(e.participant_identity, e.request_id, e.payload, e.error),
     from_session.SpeakersChanged: lambda v, e: v.members.speakers_changed(e.speakers),
     from_session.ConnectionQualityUpdate: Visit._quality_update,
     from_session.RoomUpdate: lambda v, e: v._room_update(e.room),

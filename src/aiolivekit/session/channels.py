@@ -10,6 +10,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from functools import partial
 
 from google.protobuf.message import DecodeError
 from livekit.protocol import models, rtc
@@ -19,8 +20,8 @@ from ..enums import DataPacketKind
 from ..options import Outage
 from ..peer.channel import ChannelState, DataChannel
 from ..peer.connection import PeerConnection
-from .events import DataTrackPacketReceived, DataTrackReady, SessionEvent
-from .lane import DEFAULT_MAX_MESSAGE_SIZE, Lane
+from .events import DataChannelBufferStatusChanged, DataTrackPacketReceived, DataTrackReady, SessionEvent
+from .lane import MAX_PACKET_SIZE, Lane
 from .packets import decode_packet, is_durable
 
 __all__ = [
@@ -105,8 +106,8 @@ class SessionChannels:
             LOSSY_LABEL, ordered=False, max_retransmits=0, low_threshold=LOSSY_LOW_THRESHOLD
         )
         self._lanes = {
-            DataPacketKind.KIND_RELIABLE: Lane(reliable, self._high, self._sequence),
-            DataPacketKind.KIND_LOSSY: Lane(lossy, LOSSY_HIGH, None),
+            _RELIABLE: Lane(reliable, self._high, self._sequence, partial(self._buffer_status, _RELIABLE)),
+            _LOSSY: Lane(lossy, LOSSY_HIGH, None, partial(self._buffer_status, _LOSSY)),
         }
         self._data_track = publisher.create_channel(
             DATA_TRACK_LABEL, ordered=False, max_retransmits=0, low_threshold=DATA_TRACK_LOW_THRESHOLD
@@ -124,8 +125,8 @@ class SessionChannels:
         self._remote.append(channel)
 
     def set_max_message_size(self, size: int | None) -> None:
-        """Take over what the server's description says; 0 stands for no limit."""
-        limit = DEFAULT_MAX_MESSAGE_SIZE if size is None else size or 2**31
+        """Take over what the server's description says, if anything; 0 stands for no limit."""
+        limit = min(size or MAX_PACKET_SIZE, MAX_PACKET_SIZE)
         for lane in self._lanes.values():
             lane.max_size = limit
 
@@ -239,13 +240,11 @@ class SessionChannels:
         waiting = 0
         for kind, old in predecessor._lanes.items():
             lane = self._lanes[kind]
-            for entry in [*old.outbox.clear(), *lane.outbox.clear()]:
-                lane.outbox.wait(entry)
-                waiting += 1
+            waiting += lane.inherit(old)
             if lane.usable:
                 lane.drain()
-            elif (first := lane.outbox.first()) is not None and self._expiry is None:
-                self._arm_expiry(first.since + self._outage.deadline)
+            elif (oldest := lane.oldest) is not None and self._expiry is None:
+                self._arm_expiry(oldest + self._outage.deadline)
         return waiting
 
     def _arm_stale(self, since: float) -> None:
@@ -295,15 +294,17 @@ class SessionChannels:
 
     # -- out --
 
-    def try_publish(self, packet: models.DataPacket, kind: DataPacketKind) -> bool:
+    def try_publish(self, packet: models.DataPacket, kind: DataPacketKind, *, bulk: bool = False) -> bool:
         """Hand a packet over now, or return false when it must wait (`publish`).
 
         Raises:
             PacketTooLargeError: If it is larger than the server takes.
         """
         lane = self._lanes[kind]
-        if lane.usable and lane.outbox.goes_at_once(buffered := lane.channel.buffered_amount):
-            lane.hand_over(packet, buffered)
+        if lane.usable and lane.outbox.goes_at_once(buffered := lane.channel.buffered_amount, bulk=bulk):
+            lane.hand_over(packet, buffered, bulk=bulk)
+            if lane.outbox.bulk_is_due:
+                lane.drain()
             return True
         if kind is _LOSSY and self._path_down:
             # By the time the path is back it would be old news.
@@ -311,10 +312,11 @@ class SessionChannels:
             return True
         return False
 
-    async def publish(self, packet: models.DataPacket, kind: DataPacketKind) -> None:
+    async def publish(self, packet: models.DataPacket, kind: DataPacketKind, *, bulk: bool = False) -> None:
         """Hand a packet over when its turn has come.
 
-        Its place in the order is that of this call. Cancelling withdraws it unless it has been handed over.
+        Its place in the order is that of this call, within its class: `bulk` packets yield to all others. Cancelling
+        withdraws it unless it has been handed over.
 
         Raises:
             PacketTooLargeError: If it is larger than the server takes.
@@ -327,7 +329,7 @@ class SessionChannels:
         lane = self._lanes[kind]
         if lane.failed is not None:
             raise lane.failed
-        entry = lane.wait(packet, self._outage.max_packets)
+        entry = lane.wait(packet, self._outage.max_packets, bulk=bulk)
         if lane.usable:
             lane.drain()
             if kind is _LOSSY and self._stale is None and not entry.handed_over.done():
@@ -347,13 +349,16 @@ class SessionChannels:
 
     def threshold(self, kind: DataPacketKind) -> int:
         """Return the low threshold of a channel, in bytes."""
-        return self._lanes[kind].channel.low_threshold
+        return self._lanes[kind].threshold
 
     def set_threshold(self, kind: DataPacketKind, value: int) -> None:
         """Set the low threshold of a channel, in bytes; packets wait above it, or above the high mark if higher."""
         lane = self._lanes[kind]
-        lane.channel.low_threshold = value
         lane.outbox.high = max(LOSSY_HIGH if kind is _LOSSY else self._high, value)
+        lane.threshold = value
+
+    def _buffer_status(self, kind: DataPacketKind, is_low: bool) -> None:
+        self._emit(DataChannelBufferStatusChanged(is_low, kind))
 
     def buffered_amount(self, kind: DataPacketKind) -> int:
         """Return the bytes libwebrtc holds for a channel."""
@@ -434,7 +439,7 @@ class SessionChannels:
             self._emit(DataTrackReady())
             return
         for lane in self._lanes.values():
-            if lane.channel is channel and lane.usable:
-                lane.drain()
-                if self._flushed is not None and not len(lane.outbox):
+            if lane.channel is channel:
+                lane.on_low()
+                if lane.usable and self._flushed is not None and not len(lane.outbox):
                     lane.channel.close()

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ChatMessageReceived",
     "ConnectionQualityUpdate",
+    "DataChannelBufferStatusChanged",
     "DataChannelBufferedAmountLowThresholdChanged",
     "DataReceived",
     "DataStreamChunk",
@@ -268,6 +269,14 @@ class DataChannelBufferedAmountLowThresholdChanged:
 
 
 @dataclass(slots=True)
+class DataChannelBufferStatusChanged:
+    """The buffered amount of a data channel rose above its low threshold, or fell to it."""
+
+    is_low: bool
+    kind: DataPacketKind
+
+
+@dataclass(slots=True)
 class SubscribedQualityUpdate:
     """`SignalResponse.subscribed_quality_update`: which layers of a track of ours are watched (dynacast)."""
 
@@ -351,6 +360,7 @@ SessionEvent = (
     | LocalTrackUnpublished
     | TrackMuted
     | RefreshToken
+    | DataChannelBufferStatusChanged
     | DataChannelBufferedAmountLowThresholdChanged
     | SubscribedQualityUpdate
     | SubscribedAudioCodecUpdate

@@ -24,6 +24,7 @@ from .events import (
 __all__ = ["decode_packet", "is_durable"]
 
 _Packet = models.DataPacket
+_UNSUPPORTED_VERSION = 1404
 
 
 def decode_packet(packet: models.DataPacket, kind: DataPacketKind, encryption_type: int = 0) -> SessionEvent | None:
@@ -65,25 +66,29 @@ def _sip_dtmf(packet: _Packet, _encryption: int) -> SessionEvent:
 
 def _rpc_request(packet: _Packet, _encryption: int) -> SessionEvent:
     request = packet.rpc_request
+    # Nobody sends compressed payloads to who does not say that it understands them; an empty one in its place would be
+    # the wrong one.
+    version = 0 if request.compressed_payload else request.version
     return RpcRequest(
         packet.participant_identity,
         request.id,
         request.method,
         request.payload,
         request.response_timeout_ms / 1000,
-        request.version,
+        version,
     )
 
 
 def _rpc_response(packet: _Packet, _encryption: int) -> SessionEvent:
     response = packet.rpc_response
-    failed = response.WhichOneof("value") == "error"
-    return RpcResponse(
-        packet.participant_identity,
-        response.request_id,
-        None if failed else response.payload,
-        response.error if failed else None,
-    )
+    error: models.RpcError | None = None
+    match response.WhichOneof("value"):
+        case "error":
+            error = response.error
+        case "compressed_payload":
+            error = models.RpcError(code=_UNSUPPORTED_VERSION, message="Unsupported RPC version", data="compressed")
+    payload = response.payload if error is None else None
+    return RpcResponse(packet.participant_identity, response.request_id, payload, error)
 
 
 def _rpc_ack(packet: _Packet, _encryption: int) -> SessionEvent:

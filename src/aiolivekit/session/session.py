@@ -259,7 +259,7 @@ class RtcSession:
 
     # -- data and tracks --
 
-    async def publish_data(self, packet: models.DataPacket, kind: DataPacketKind) -> None:
+    async def publish_data(self, packet: models.DataPacket, kind: DataPacketKind, *, bulk: bool = False) -> None:
         """Hand a data packet to its channel, in the order of the calls.
 
         Raises:
@@ -271,7 +271,7 @@ class RtcSession:
         if (skipped := self._context.flight.due("waits", kind.name)) is not None:
             # Not on the short way: packets that find room do not come here.
             self._context.flight.note("peers", "packet waits", kind=kind.name, skipped=skipped or None)
-        await self._channels.publish(packet, kind)
+        await self._channels.publish(packet, kind, bulk=bulk)
 
     def data_tracks_ready(self) -> bool:
         """Whether the channel of data tracks takes a packet now; if it is not open yet, it is opened."""

@@ -172,6 +172,16 @@ CASES: list[tuple[ev.RoomEvent, str, dict[str, Any]]] = [
             "tracks_restored": 1,
         },
     ),
+    (
+        ev.DataChannelBufferStatusChanged(False, DataPacketKind.KIND_LOSSY),
+        "the lossy data channel is full",
+        {"kind": "lossy", "low": False},
+    ),
+    (
+        ev.DataChannelBufferedAmountLowThresholdChanged(DataPacketKind.KIND_RELIABLE, 5),
+        "the reliable data channel is low at 5 bytes",
+        {"kind": "reliable", "threshold": 5},
+    ),
     (ev.DataTrackPublished(None), "a data track is published", {}),
     (ev.DataTrackUnpublished("DT_1"), "a data track is published no more", {"track": "DT_1"}),
 ]

@@ -64,7 +64,7 @@ class Side:
         if packet.payload == b"poison":
             raise RuntimeError("an application's error")
 
-    async def publish_data(self, packet: models.DataPacket) -> None:
+    async def publish_data(self, packet: models.DataPacket, *, bulk: bool = False) -> None:
         if self.refusal is not None:
             raise self.refusal
         if self.gate is not None:

@@ -71,6 +71,7 @@ class RecordingEngine:
         self.last_id = 0
         self.tracks = 0
         self.data_track_packets: list[bytes] = []
+        self.join_response = rtc.JoinResponse()
 
     async def _step(self, name: str, argument: Any = None) -> None:
         self.calls.append((name, argument))
@@ -96,7 +97,7 @@ class RecordingEngine:
             self.events.end()
 
     async def publish_data(
-        self, packet: models.DataPacket, kind: DataPacketKind = RELIABLE, *, raw: bool = False
+        self, packet: models.DataPacket, kind: DataPacketKind = RELIABLE, *, raw: bool = False, bulk: bool = False
     ) -> None:
         await self._step("publish_data")
         self.packets.append((packet, kind))

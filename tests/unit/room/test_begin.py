@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from aiolivekit.room import _begin
+from aiolivekit import _begin
 
 
 def begin(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, Any], name: str) -> asyncio.Task[Any]:

@@ -31,6 +31,8 @@ OWN = {
     "data_undelivered": ["count", "reason"],
     "data_missed": ["participant", "count"],
     "reconnect_reported": ["report"],
+    "data_channel_buffer_status_changed": ["is_low", "kind"],
+    "data_channel_buffered_amount_low_threshold_changed": ["kind", "threshold"],
 }
 """Events that the official SDK does not have."""
 

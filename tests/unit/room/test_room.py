@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from livekit.protocol import models, rtc
 
+from aiolivekit._begin import begin
 from aiolivekit.engine.events import (
     Disconnected,
     Restarted,
@@ -24,7 +25,6 @@ from aiolivekit.engine.events import (
 from aiolivekit.enums import ConnectionState, DisconnectReason, IceTransportType, SimulateScenarioKind
 from aiolivekit.errors import ClosedError, ConnectError, NotConnectedError, UnreachableError
 from aiolivekit.options import RoomOptions, RtcConfiguration
-from aiolivekit.room._begin import begin
 from aiolivekit.room.room import Room
 from aiolivekit.session.events import ConnectionQualityUpdate, RefreshToken, RoomMoved, RoomUpdate
 
