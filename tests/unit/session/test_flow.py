@@ -7,7 +7,7 @@ from typing import Any
 
 from aiolivekit.core.outbox import MAX_BULK_HIGH, MIN_BULK_HIGH, SHARE
 from aiolivekit.options import Outage
-from aiolivekit.session.events import DataChannelBufferStatusChanged
+from aiolivekit.session.events import DataChannelBufferStatusChanged, DataTrackReady
 
 from .test_channels import LOSSY, RELIABLE, Side, packet, sides
 
@@ -25,6 +25,8 @@ def statuses(side: Side) -> list[tuple[bool, Any]]:
     found = []
     while not side.events.empty():
         event = side.events.get_nowait()
+        if isinstance(event, DataTrackReady):
+            continue
         assert isinstance(event, DataChannelBufferStatusChanged)
         found.append((event.is_low, event.kind))
     return found
