@@ -33,6 +33,16 @@ if TYPE_CHECKING:
     from .media.video_frame import VideoFrame
     from .media.video_source import VideoSource
     from .media.video_stream import VideoFrameEvent, VideoStream
+    from .room.chat import ChatMessage
+    from .room.data_stream import (
+        ByteStreamInfo,
+        ByteStreamReader,
+        ByteStreamWriter,
+        StreamProgress,
+        TextStreamInfo,
+        TextStreamReader,
+        TextStreamWriter,
+    )
     from .room.data_tracks import (
         DataTrackFrame,
         DataTrackFrameEncoding,
@@ -81,6 +91,10 @@ __all__ = [
     "AudioSource",
     "AudioStream",
     "AudioTrack",
+    "ByteStreamInfo",
+    "ByteStreamReader",
+    "ByteStreamWriter",
+    "ChatMessage",
     "DataPacket",
     "DataTrackFrame",
     "DataTrackFrameEncoding",
@@ -131,6 +145,10 @@ __all__ = [
     "RpcInvocationData",
     "RtcStats",
     "SipDTMF",
+    "StreamProgress",
+    "TextStreamInfo",
+    "TextStreamReader",
+    "TextStreamWriter",
     "Track",
     "TrackPublication",
     "Transcription",
@@ -180,6 +198,16 @@ _LAZY = {
         "DataTrackStream",
         "LocalDataTrack",
         "RemoteDataTrack",
+    ),
+    "room.chat": ("ChatMessage",),
+    "room.data_stream": (
+        "ByteStreamInfo",
+        "ByteStreamReader",
+        "ByteStreamWriter",
+        "StreamProgress",
+        "TextStreamInfo",
+        "TextStreamReader",
+        "TextStreamWriter",
     ),
     "room.emitter": ("EventEmitter",),
     "room.event_names": ("EventTypes",),

@@ -37,6 +37,12 @@ __all__ = [
     "ServerLeaveError",
     "ServerRefusedError",
     "SignalClosedError",
+    "StreamAbortedError",
+    "StreamDamagedError",
+    "StreamDisconnectedError",
+    "StreamError",
+    "StreamTimeoutError",
+    "StreamTooLargeError",
     "SubscribeDataTrackError",
     "TlsError",
     "TokenExpiredError",
@@ -312,3 +318,37 @@ class UnsupportedError(MediaError, NotImplementedError):
 
 class PlatformAudioError(MediaError):
     """A microphone or speaker could not be listed, chosen or opened."""
+
+
+class StreamError(LiveKitError, ConnectionError):
+    """A data stream could not be sent, or ended otherwise than it should; one of its kinds, by cause.
+
+    A `ConnectionError` too, since the official SDK's is one.
+
+    Args:
+        description: What went wrong.
+    """
+
+    def __init__(self, description: str) -> None:
+        super().__init__(description)
+        self.description = description
+
+
+class StreamAbortedError(StreamError):
+    """A data stream ended before its time: its sender gave it up or left, or those it was for have left."""
+
+
+class StreamDamagedError(StreamError):
+    """A part of a data stream is missing, or what arrived is not what was announced."""
+
+
+class StreamTooLargeError(StreamError, ValueError):
+    """A data stream is larger than its receiver takes or holds, or its header than a packet."""
+
+
+class StreamTimeoutError(StreamError, TimeoutError):
+    """A data stream stood still for too long."""
+
+
+class StreamDisconnectedError(StreamError, ClosedError):
+    """The room was disconnected in the middle of a data stream."""

@@ -142,9 +142,29 @@ class RtcConfiguration:
 
 @dataclass
 class DataStreamOptions:
-    """Limits on incoming data streams; sizes in bytes."""
+    """Limits on incoming data streams (text and bytes).
+
+    Args:
+        max_payload_byte_length: Bytes of one stream, decompressed, above which it is ended with `StreamTooLargeError`
+            (`None`: 5,000,000,000, as in LiveKit's own SDKs).
+        max_unread_byte_length: Bytes that may have arrived and not been read, of all streams together. Above, the
+            sender with the most of them loses its largest stream.
+        max_open_streams: How many streams one sender may have open; more are not taken.
+        idle_timeout: Seconds after which a stream of which nothing more arrives is ended with `StreamTimeoutError`;
+            `None`: never. A stream whose sender leaves is ended at once, whatever this says.
+    """
 
     max_payload_byte_length: int | None = None
+    max_unread_byte_length: int = 512 * 1024 * 1024
+    max_open_streams: int = 1024
+    idle_timeout: float | None = 600.0
+
+    def __post_init__(self) -> None:
+        limits = (self.max_unread_byte_length, self.max_open_streams, self.max_payload_byte_length)
+        if any(limit is not None and limit < 0 for limit in limits):
+            raise ValueError("limits are not negative")
+        if self.idle_timeout is not None and self.idle_timeout <= 0:
+            raise ValueError("a timeout is positive")
 
 
 @dataclass

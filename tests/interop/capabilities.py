@@ -11,12 +11,12 @@ Capability = Literal["layers", "streams", "rpc"]
 
 CLIENTS: tuple[ClientKind, ...] = ("ours", "official", "browser")
 
-NOT_YET: dict[tuple[ClientKind, Capability], str] = {
-    ("ours", "streams"): "our client does not do data streams yet",
-}
+NOT_YET: dict[tuple[ClientKind, Capability], str] = {}
 """What is still to be built. A test that needs it is skipped, in CI too; the row goes when the feature comes."""
 
-Limit = Literal["hears of lost subscriptions", "hears that it left", "hears refusals"]
+Limit = Literal[
+    "hears of lost subscriptions", "hears that it left", "hears refusals", "chats", "targets all of a stream"
+]
 
 LIMITS: dict[tuple[ClientKind, Limit], str] = {
     ("official", "hears of lost subscriptions"): (
@@ -29,6 +29,8 @@ LIMITS: dict[tuple[ClientKind, Limit], str] = {
         "official",
         "hears refusals",
     ): "1.2.1 ignores the server's refusals: changes of metadata seem to succeed, tracks to time out",
+    ("official", "chats"): "1.2.1 has no chat of its own, programs use text streams",
+    ("official", "targets all of a stream"): "1.2.1 says for whom it is in the header only; the chunks go to everybody",
 }
 """What other people's clients do not do, whatever the server: those assertions are left out for them."""
 

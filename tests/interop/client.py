@@ -181,6 +181,10 @@ class Client(ABC):
     async def send_bytes(self, data: bytes, *, topic: str, name: str, to: Sequence[str] = ()) -> None: ...
 
     @abstractmethod
+    async def send_chat(self, text: str) -> None:
+        """Write to everybody; others record `chat_message_received`."""
+
+    @abstractmethod
     async def serve_rpc(self, method: str) -> None:
         """Answer `x` with "<caller> said x", and `fail` with the error 1234 "as asked", "details"."""
 

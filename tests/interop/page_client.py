@@ -140,6 +140,9 @@ class PageClient(Client):
     async def send_bytes(self, data: bytes, *, topic: str, name: str, to: Sequence[str] = ()) -> None:
         await self._call("sendBytes", data=_text(data), topic=topic, name=name, to=list(to))
 
+    async def send_chat(self, text: str) -> None:
+        await self._call("sendChat", text=text)
+
     async def serve_rpc(self, method: str) -> None:
         await self._call("serveRpc", method=method)
 

@@ -107,6 +107,8 @@ class SdkClient(Client):
         on("data_received", self._describe_packet)
         on("data_track_published", self._describe_data_track)
         on("data_track_unpublished", lambda sid: {"sid": sid})
+        if self._rtc is aiolivekit:
+            on("chat_message_received", lambda message, p: {"identity": p.identity, "text": message.message})
         on("reconnecting", dict)
         on("reconnected", dict)
         reasons = self._rtc.DisconnectReason
@@ -338,6 +340,9 @@ class SdkClient(Client):
 
     async def send_bytes(self, data: bytes, *, topic: str, name: str, to: Sequence[str] = ()) -> None:
         await self.room.local_participant.send_bytes(data, topic=topic, name=name, destination_identities=list(to))
+
+    async def send_chat(self, text: str) -> None:
+        await self.room.local_participant.send_chat_message(text)
 
     async def serve_rpc(self, method: str) -> None:
         async def answer(call: Any) -> str:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import random
+from typing import cast
+
 import pytest
 
-from .capabilities import ClientKind, require
+from .capabilities import ClientKind, does, require
 from .client import Client, RpcFailedError
 from .conftest import Stage, api
+from .sdk_client import SdkClient
 
 pytestmark = pytest.mark.peer
 
@@ -73,26 +77,57 @@ async def test_packets_for_some(stage: Stage, kind: ClientKind) -> None:
         assert (b"for alice" in received(client, "server")) is (client is alice)
 
 
+WIDTHS = "A\x7f é߿ ࠀ世�🎉\U0010ffff "
+TEXTS = ["", "x", WIDTHS, WIDTHS * 4000, "one note after another. " * 4000]
+NOISE = random.Random(5).randbytes(100_000)
+BLOBS = [b"", b"\0", NOISE[:14_000], NOISE, bytes(300_000)]
+
+
 async def test_streams(stage: Stage, kind: ClientKind) -> None:
     require(kind, "streams")
     alice = await stage.join(kind, "alice")
     bob = await stage.join("official", "bob")
-    carol = await stage.join("official", "carol")
-    for client in (alice, bob, carol):
+    carol = await stage.join("ours", "carol")
+    clients = (alice, bob, carol)
+    # Senders look at what the others understand.
+    await stage.acquaint(*clients)
+    for client in clients:
         await client.receive_streams("notes")
-    # Many chunks, cut between letters of several bytes.
-    text = "Grüße 🎉 from here. " * 4000
-    blob = bytes(index * 7 % 251 for index in range(100_000))
+    for sender, other, third in ((alice, bob, carol), (bob, carol, alice), (carol, alice, bob)):
+        for number, text in enumerate(TEXTS):
+            attributes = {"by": sender.identity, "number": str(number)}
+            await sender.send_text(text, topic="notes", attributes=attributes)
+            for client in (other, third):
+                got = await client.events.wait("text_received", attributes=attributes)
+                assert (got["identity"], got["text"]) == (sender.identity, text)
+        for number, blob in enumerate(BLOBS):
+            await sender.send_bytes(blob, topic="notes", name=f"{number}.bin", to=[other.identity])
+            got = await other.events.wait("bytes_received", identity=sender.identity, stream_name=f"{number}.bin")
+            assert got["data"] == blob
+        await sender.send_text("last", topic="notes", attributes={"by": sender.identity, "number": "last"})
+        for client in (other, third):
+            await client.events.wait("text_received", attributes={"by": sender.identity, "number": "last"})
+        assert third.events.of("bytes_received", identity=sender.identity) == []
+        assert isinstance(carol, SdkClient)
+        if third is carol and does(cast(ClientKind, sender.kind), "targets all of a stream"):
+            # Not even a packet of them.
+            assert carol.room._visit.streams.receiver.table.stray == 0
+    for client in clients:
+        assert len(client.events.of("text_received")) == 2 * (len(TEXTS) + 1)
+
+
+async def test_chat(stage: Stage, kind: ClientKind) -> None:
+    if not does(kind, "chats"):
+        pytest.skip("it has no chat")
+    alice = await stage.join(kind, "alice")
+    bob = await stage.join("ours", "bob")
+    await stage.acquaint(alice, bob)
     for sender, other in ((alice, bob), (bob, alice)):
-        await sender.send_text(text, topic="notes", attributes={"by": sender.identity})
-        got = await other.events.wait("text_received", identity=sender.identity)
-        assert got["text"] == text
-        assert got["attributes"] == {"by": sender.identity}
-        assert (await carol.events.wait("text_received", identity=sender.identity))["text"] == text
-        await sender.send_bytes(blob, topic="notes", name="blob.bin", to=[other.identity])
-        got = await other.events.wait("bytes_received", identity=sender.identity)
-        assert (got["data"], got["stream_name"]) == (blob, "blob.bin")
-    assert carol.events.of("bytes_received") == []
+        for text in ("hi", "grüße 🎉"):
+            await sender.send_chat(text)
+            await other.events.wait("chat_message_received", identity=sender.identity, text=text)
+        heard = other.events.of("chat_message_received", identity=sender.identity)
+        assert [each["text"] for each in heard] == ["hi", "grüße 🎉"]
 
 
 async def test_rpc(stage: Stage, kind: ClientKind) -> None:

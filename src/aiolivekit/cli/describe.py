@@ -203,6 +203,9 @@ def _about_data(event: ev.RoomEvent) -> _Told:
         case ev.SipDtmfReceived(key):
             fields = {**_by(key.participant), "code": key.code, "digit": key.digit}
             return f"{_who(key.participant)} pressed {printable(key.digit)}", fields
+        case ev.ChatMessageReceived(chat, who):
+            fields = {**_by(who), "id": chat.id, "text": chat.message, "edited": chat.edit_timestamp is not None}
+            return f"{_who(who)} wrote “{clip(printable(chat.message), _TEXT_LIMIT)}”", fields
         case ev.TranscriptionReceived(segments, who, publication):
             text = " ".join(segment.text for segment in segments)
             fields = {**_by(who), "text": text, "final": all(segment.final for segment in segments)}

@@ -1,4 +1,4 @@
-"""What the drivers of this package know of the engine."""
+"""What the drivers of this package know of the engine, and of each other."""
 
 from __future__ import annotations
 
@@ -41,23 +41,20 @@ class DataTrackPort(Protocol):
 
 
 class TextPort(Protocol):
-    """Sends and receives whole texts as streams."""
+    """Sends and receives whole texts, as text streams (RPC version 2 does)."""
 
     async def send_text(self, text: str, *, topic: str, attributes: Mapping[str, str], destination: str) -> None:
-        """Send a text to one participant.
+        """Send a text to one participant, as it best understands it.
 
         Raises:
-            EngineError: If it cannot be sent; one of its kinds, by cause.
-            ClosedError: If the connection ends first.
+            StreamError: If it cannot be sent; one of its kinds, by cause.
         """
 
     def on_text(self, topic: str, take: Callable[[str, Mapping[str, str], str], None], limit: int) -> None:
-        """Have the texts of a topic delivered; no user's handler gets them.
+        """Take the texts of a topic.
 
-        Args:
-            topic: Which.
-            take: Called with the sender's identity, the attributes and the whole text; does not raise.
-            limit: Bytes; longer texts are dropped and counted.
+        Whole texts of `topic` go to `take(sender_identity, attributes, text)` and to no user's handler; longer ones
+        than `limit` bytes are dropped and counted.
         """
 
 

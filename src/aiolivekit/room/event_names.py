@@ -48,6 +48,7 @@ EventTypes = Literal[
     "data_missed",
     "data_channel_buffer_status_changed",
     "data_channel_buffered_amount_low_threshold_changed",
+    "chat_message_received",
 ]
 
 ParticipantEventTypes = Literal[

@@ -13,6 +13,7 @@ from ..enums import ConnectionQuality, ConnectionState, DataPacketKind, Disconne
 from .event_names import EventTypes
 
 if TYPE_CHECKING:
+    from .chat import ChatMessage
     from .data_tracks import RemoteDataTrack
     from .packets import DataPacket, SipDTMF, TranscriptionSegment
     from .participant import Participant, ParticipantPermission, RemoteParticipant
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = [
     "EVENTS",
     "ActiveSpeakersChanged",
+    "ChatMessageReceived",
     "Connected",
     "ConnectionQualityChanged",
     "ConnectionStateChanged",
@@ -425,6 +427,18 @@ class DataChannelBufferedAmountLowThresholdChanged(RoomEvent):
     name = "data_channel_buffered_amount_low_threshold_changed"
     kind: DataPacketKind
     threshold: int
+
+
+@dataclass(frozen=True, slots=True)
+class ChatMessageReceived(RoomEvent):
+    """Somebody wrote, or edited what was written (not in `livekit.rtc`).
+
+    Text streams of the topic `lk.chat` are told of here unless they have a handler of their own.
+    """
+
+    name = "chat_message_received"
+    message: ChatMessage
+    participant: RemoteParticipant | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from ..enums import DataPacketKind
 from ..errors import RequestError, SignalClosedError
 from ..options import ParticipantTrackPermission, TrackPublishOptions
 from ..session.requests import AnswerLostError
+from .chat import ChatMethods
 from .data_flow import DataFlowMethods
 from .data_tracks import DataTrackMethods
 from .handler_tasks import HandlerTasks
@@ -23,11 +24,13 @@ from .local_tracks import Announce, LocalTracks
 from .packets import Transcription, dtmf_packet, transcription_packet, user_packet
 from .participant import Participant
 from .rpc import RpcMethods
+from .stream_methods import StreamMethods
 from .track import LocalTrack
 from .track_publication import LocalTrackPublication, TrackPublication
 
 if TYPE_CHECKING:
     from ..data.durable import Durable
+    from ..data.streams import DataStreams
     from ..engine.engine import RtcEngine
 
 __all__ = ["LocalParticipant"]
@@ -37,7 +40,7 @@ _logger = logging.getLogger("aiolivekit.room")
 _KINDS = (DataPacketKind.KIND_LOSSY, DataPacketKind.KIND_RELIABLE)
 
 
-class LocalParticipant(RpcMethods, DataFlowMethods, DataTrackMethods, Participant):
+class LocalParticipant(StreamMethods, ChatMethods, RpcMethods, DataFlowMethods, DataTrackMethods, Participant):
     """The program itself as a participant; `Room.local_participant`.
 
     Args:
@@ -62,6 +65,7 @@ class LocalParticipant(RpcMethods, DataFlowMethods, DataTrackMethods, Participan
         self._amend = amend
         self._warned_of_data = False
         self._durable: Durable[Any] | None = None
+        self._data_streams: DataStreams | None = None
         self._tracks = LocalTracks(engine, self, announce, tasks)
 
     @property

@@ -29,6 +29,7 @@ from .local_participant import LocalParticipant
 from .participant import RemoteParticipant
 from .report import ReconnectHook, ReconnectReport
 from .stats import RtcStats
+from .streaming import ByteStreamHandler, StreamHandlers, TextStreamHandler
 from .visit import Visit
 from .waiting import Waiters, wait_for_participant
 
@@ -37,7 +38,7 @@ __all__ = ["Room"]
 _NO_PARTICIPANTS: Mapping[str, RemoteParticipant] = MappingProxyType({})
 
 
-class Room(RoomInfo, EventEmitter[EventTypes]):
+class Room(RoomInfo, StreamHandlers, EventEmitter[EventTypes]):
     """A LiveKit room.
 
     Connect to it with `connect`; react to what happens with handlers (`on`) or with `async for event in events()`;
@@ -67,6 +68,8 @@ class Room(RoomInfo, EventEmitter[EventTypes]):
         self._sid_waiters: Waiters[str] = Waiters()
         self._participant_waiters: Waiters[RemoteParticipant] = Waiters()
         self._flight_log = FlightLog(FlightRecorder())
+        self._text_stream_handlers: dict[str, TextStreamHandler] = {}
+        self._byte_stream_handlers: dict[str, ByteStreamHandler] = {}
         self._on_reconnect: ReconnectHook | None = None
         self._last_reconnect: ReconnectReport | None = None
 

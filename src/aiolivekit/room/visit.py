@@ -14,9 +14,10 @@ from livekit.protocol import models, rtc
 
 from ..engine import events as from_engine
 from ..enums import ConnectionState, DisconnectReason
-from ..options import DurableOptions, RoomOptions
+from ..options import DataStreamOptions, DurableOptions, RoomOptions
 from ..session import events as from_session
 from . import events
+from .chat import Chat
 from .data_tracks import RoomDataTracks
 from .durability import durable_messages, tell_presence
 from .emitter import EventEmitter
@@ -26,6 +27,7 @@ from .packets import DataPacket, SipDTMF, segments_of
 from .report import Episodes, ReconnectReport
 from .rpc import rpc_calls, tell_departure
 from .stream_places import note_place
+from .streaming import data_streams, sender_of, tell_streams
 
 if TYPE_CHECKING:
     from ..engine.engine import RtcEngine
@@ -75,7 +77,11 @@ class Visit:
         )
         self.durable = durable_messages(self, options.durable or DurableOptions())
         self.members.local._durable = self.durable
-        self.rpc = self.members.local._rpc = rpc_calls(self)
+        self.streams = data_streams(self, room, options.data_stream or DataStreamOptions())
+        self.members.local._data_streams = self.streams
+        self.chat = Chat(self)
+        self.chat.receive_from(self.streams)
+        self.rpc = self.members.local._rpc = rpc_calls(self, self.streams)
         self.members.load(join.other_participants)
         self.data_tracks = RoomDataTracks(self)
         self._remote = self.members.remote
@@ -128,6 +134,7 @@ class Visit:
     def _announce_member(self, event: events.RoomEvent, *concerned: EventEmitter[Any] | None) -> None:
         tell_presence(self.durable, event)
         tell_departure(self.rpc, event)
+        tell_streams(self.streams, event)
         self.announce(event, *concerned)
 
     # -- data ---------------------------------------------------------------------------------------
@@ -224,6 +231,8 @@ class Visit:
         self._engine_up = False
         self.durable.interrupted(session_ends=isinstance(event, from_engine.Restarting))
         self.data_tracks.interrupted(session_ends=isinstance(event, from_engine.Restarting))
+        if isinstance(event, from_engine.Restarting):
+            self.streams.interrupted()
         self._episodes.begin(asyncio.get_running_loop().time())
         try:
             if self._set_state(ConnectionState.CONN_RECONNECTING):
@@ -258,6 +267,7 @@ class Visit:
                 self.members.reconcile(event.present)
             self.durable.recovered()
             self.data_tracks.resumed()
+            self.streams.recovered()
             self._engine_up = True
             self._episodes.connected(event.episode, event.replayed)
             if self._republishing is None or self._republishing.done():
@@ -269,6 +279,7 @@ class Visit:
         self._stop_republishing()
         self.durable.recovered()
         self.data_tracks.restarted()
+        self.streams.recovered()
         self._engine_up, self._republished = True, 0
         self._episodes.connected(event.episode, event.replayed)
         self._republishing = asyncio.get_running_loop().create_task(self._republish(event), name="aiolivekit-republish")
@@ -303,6 +314,10 @@ class Visit:
             self._room._report(report)
             self.announce(events.ReconnectReported(report))
 
+    def _data_undelivered(self, event: from_engine.DataUndelivered) -> None:
+        self.streams.undelivered()
+        self.announce(events.DataUndelivered(event.count, event.reason))
+
     async def leave(self, reason: DisconnectReason) -> None:
         """Leave the room, once durable messages have arrived, or two seconds have passed."""
         self.rpc.close()
@@ -313,6 +328,7 @@ class Visit:
             await self.engine.close(reason)
             await self.durable.aclose()
             await self.rpc.aclose()
+            await self.streams.aclose()
 
     def _disconnected(self, event: from_engine.Disconnected) -> None:
         reason = event.reason
@@ -320,6 +336,7 @@ class Visit:
         self.durable.close("the room was disconnected before they were acknowledged")
         self.data_tracks.close()
         self.rpc.close()
+        self.streams.close()
         self.members.close()
         self.members.local._set_disconnect_reason(reason)
         self._room._visit_ended(self)
@@ -343,6 +360,10 @@ _TABLE: dict[type, Callable[[Visit, Any], None]] = {
     from_session.DataTrackPacketReceived: lambda v, e: v.data_tracks.remote.on_packet(e.data),
     from_session.DataTrackReady: lambda v, _: v.data_tracks.local.send(),
     from_session.DataTrackSignal: lambda v, e: v.data_tracks.signalled(e),
+    from_session.DataStreamHeader: lambda v, e: v.streams.receiver.header(e.header, sender_of(e), e.encryption_type),
+    from_session.DataStreamChunk: lambda v, e: v.streams.receiver.chunk(e.chunk, sender_of(e), e.encryption_type),
+    from_session.DataStreamTrailer: lambda v, e: v.streams.receiver.trailer(e.trailer, sender_of(e)),
+    from_session.ChatMessageReceived: lambda v, e: v.chat.packet_received(e),
     from_session.TranscriptionReceived: Visit._transcription_received,
     from_session.DataChannelBufferStatusChanged: lambda v, e: v.announce(
         events.DataChannelBufferStatusChanged(e.is_low, e.kind)
@@ -374,7 +395,7 @@ _TABLE: dict[type, Callable[[Visit, Any], None]] = {
     from_engine.SignalRestarted: Visit._signal_restarted,
     from_engine.Resumed: Visit._resumed,
     from_engine.Restarted: Visit._restarted,
-    from_engine.DataUndelivered: lambda v, e: v.announce(events.DataUndelivered(e.count, e.reason)),
+    from_engine.DataUndelivered: Visit._data_undelivered,
     from_engine.Disconnected: Visit._disconnected,
 }
 """What is done with each kind of event; those that are not here are counted."""

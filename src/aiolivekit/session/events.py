@@ -160,6 +160,7 @@ class DataStreamHeader:
     header: models.DataStream.Header
     participant_identity: str
     encryption_type: int
+    participant_sid: str = ""
 
 
 @dataclass(slots=True)
@@ -169,6 +170,7 @@ class DataStreamChunk:
     chunk: models.DataStream.Chunk
     participant_identity: str
     encryption_type: int
+    participant_sid: str = ""
 
 
 @dataclass(slots=True)
@@ -177,6 +179,7 @@ class DataStreamTrailer:
 
     trailer: models.DataStream.Trailer
     participant_identity: str
+    participant_sid: str = ""
 
 
 @dataclass(slots=True)

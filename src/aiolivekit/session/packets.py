@@ -96,15 +96,15 @@ def _rpc_ack(packet: _Packet, _encryption: int) -> SessionEvent:
 
 
 def _stream_header(packet: _Packet, encryption: int) -> SessionEvent:
-    return DataStreamHeader(packet.stream_header, packet.participant_identity, encryption)
+    return DataStreamHeader(packet.stream_header, packet.participant_identity, encryption, packet.participant_sid)
 
 
 def _stream_chunk(packet: _Packet, encryption: int) -> SessionEvent:
-    return DataStreamChunk(packet.stream_chunk, packet.participant_identity, encryption)
+    return DataStreamChunk(packet.stream_chunk, packet.participant_identity, encryption, packet.participant_sid)
 
 
 def _stream_trailer(packet: _Packet, _encryption: int) -> SessionEvent:
-    return DataStreamTrailer(packet.stream_trailer, packet.participant_identity)
+    return DataStreamTrailer(packet.stream_trailer, packet.participant_identity, packet.participant_sid)
 
 
 _DECODERS: dict[str, Callable[[_Packet, int], SessionEvent]] = {

@@ -31,9 +31,11 @@ __all__ = [
 
 PROTOCOL_VERSION = 17
 """The signalling protocol we speak: that of LiveKit's own SDKs; a server tolerates newer and older ones."""
-CLIENT_PROTOCOL = 0
+CLIENT_PROTOCOL = 2
 """What other participants may use towards us: 0 plain, 1 RPC over streams, 2 streams v2. Raised when we honour it."""
-CAPABILITIES: tuple[proto_models.ClientInfo.Capability, ...] = ()
+CAPABILITIES: tuple[proto_models.ClientInfo.Capability, ...] = (
+    proto_models.ClientInfo.Capability.CAP_COMPRESSION_DEFLATE_RAW,
+)
 """What the server and other participants may send us beyond the basics. Grown when we honour it."""
 
 _GZIP = 31  # zlib's window size that asks for a gzip header

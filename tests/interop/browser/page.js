@@ -85,6 +85,8 @@
       });
     });
     on(RoomEvent.DataTrackUnpublished, (sid) => tell('data_track_unpublished', { sid }));
+    on(RoomEvent.ChatMessage, (message, p) =>
+      tell('chat_message_received', { identity: p?.identity ?? null, text: message.message }));
     // The official Python SDK has one event for both ways to come back.
     on(RoomEvent.SignalReconnecting, () => tell('reconnecting'));
     on(RoomEvent.Reconnecting, () => tell('reconnecting'));
@@ -286,6 +288,10 @@
 
     async sendBytes({ data, to, topic, name }) {
       await room.localParticipant.sendBytes(bytes(data), { topic, destinationIdentities: to, name });
+    },
+
+    async sendChat({ text }) {
+      await room.localParticipant.sendChatMessage(text);
     },
 
     async serveRpc({ method }) {

@@ -11,6 +11,7 @@ from livekit.protocol import models
 from aiolivekit.cli.describe import describe
 from aiolivekit.enums import ConnectionQuality, ConnectionState, DataPacketKind, DisconnectReason, EncryptionState
 from aiolivekit.room import events as ev
+from aiolivekit.room.chat import ChatMessage
 from aiolivekit.room.handler_tasks import HandlerTasks
 from aiolivekit.room.packets import DataPacket, SipDTMF, TranscriptionSegment
 from aiolivekit.room.participant import ParticipantPermission, RemoteParticipant
@@ -127,6 +128,11 @@ CASES: list[tuple[ev.RoomEvent, str, dict[str, Any]]] = [
         ev.TranscriptionReceived([SEGMENT], BOB, CAMERA),
         "bob (Bob B.) said “well said”",
         {"participant": "bob", "text": "well said", "final": True, "track": "TR_1"},
+    ),
+    (
+        ev.ChatMessageReceived(ChatMessage("1", "hi", 1000), BOB),
+        "bob (Bob B.) wrote “hi”",
+        {"participant": "bob", "id": "1", "text": "hi", "edited": False},
     ),
     (ev.ConnectionStateChanged(ConnectionState.CONN_RECONNECTING), "the connection is reconnecting", {}),
     (ev.Connected(), "in the room", {}),

@@ -33,6 +33,7 @@ OWN = {
     "reconnect_reported": ["report"],
     "data_channel_buffer_status_changed": ["is_low", "kind"],
     "data_channel_buffered_amount_low_threshold_changed": ["kind", "threshold"],
+    "chat_message_received": ["message", "participant"],
 }
 """Events that the official SDK does not have."""
 

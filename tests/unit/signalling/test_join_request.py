@@ -76,8 +76,8 @@ def test_client_info() -> None:
     assert info.os
     assert info.os_version
     # Advertised only when honoured.
-    assert info.client_protocol == 0
-    assert list(info.capabilities) == []
+    assert info.client_protocol == 2
+    assert list(info.capabilities) == [proto_models.ClientInfo.Capability.CAP_COMPRESSION_DEFLATE_RAW]
 
 
 def test_v0_query() -> None:
@@ -86,7 +86,8 @@ def test_v0_query() -> None:
     info = join_request(options).client_info
     assert fields == {
         "protocol": "17",
-        "client_protocol": "0",
+        "client_protocol": "2",
+        "capabilities": "CAP_COMPRESSION_DEFLATE_RAW",
         "sdk": "python",
         "version": _version.__version__,
         "os": info.os,
