@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import importlib.util
 import os
@@ -48,6 +49,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "peer_mode" in metafunc.fixturenames:
         chosen = metafunc.config.getoption("--peer-mode")
         metafunc.parametrize("peer_mode", _MODES if chosen == "both" else (chosen,))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _little_to_collect() -> None:
+    # Many tests collect garbage, to see that nothing is left. What is there before the first of a file (modules, test
+    # items, what hypothesis remembers) is not theirs: leave it out, and it takes a tenth of the time.
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

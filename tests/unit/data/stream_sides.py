@@ -32,6 +32,7 @@ class Side:
         gate: What publishing waits for.
         turn: Whether publishing gives others a turn.
         sent: Every packet, as it went out.
+        bulk: Whether it yields to other packets, likewise.
         readers: Of the streams that began here; all are taken, whatever their topic, unless `wanted` names some.
     """
 
@@ -44,6 +45,7 @@ class Side:
         self.gate: asyncio.Event | None = None
         self.turn = False
         self.sent: list[models.DataPacket] = []
+        self.bulk: list[bool] = []
         self.readers: list[Reader] = []
         self.wanted: set[str] | None = None
         self.present: list[Sender] = []
@@ -66,7 +68,7 @@ class Side:
         else:
             self.readers.append(ByteStreamReader(byte_info(header), stream))
 
-    async def publish_data(self, packet: models.DataPacket) -> None:
+    async def publish_data(self, packet: models.DataPacket, *, bulk: bool = False) -> None:
         if self.turn:
             await asyncio.sleep(0)
         if self.gate is not None:
@@ -77,6 +79,7 @@ class Side:
             raise self.refusal
         packet = models.DataPacket.FromString(packet.SerializeToString())
         self.sent.append(packet)
+        self.bulk.append(bulk)
         if self.other is not None:
             self.other.receive(packet, Sender(self.identity))
 

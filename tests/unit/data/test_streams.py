@@ -48,10 +48,25 @@ async def opened_bytes(side: Side, total: int | None = None) -> ByteStreamWriter
     return ByteStreamWriter(byte_info(header), await side.streams.sender.open(header, []))
 
 
+async def test_only_a_large_stream_yields_to_other_packets() -> None:
+    async with sides() as (alice, bob):
+        await alice.streams.sender.send_whole(byte_header("id", 1, "topic", name="small"), bytes(60_000), ["bob"])
+        assert set(alice.bulk) == {False}
+        alice.bulk.clear()
+        await alice.streams.sender.send_whole(byte_header("id2", 1, "topic", name="large"), bytes(200_000), ["bob"])
+        # Header and the first chunks go with all others; from then on, for the order, nothing overtakes itself.
+        begin = alice.bulk.index(True)
+        assert alice.bulk == [False] * begin + [True] * (len(alice.bulk) - begin)
+        assert 4 <= begin <= 6
+        assert await bob.readers[1].read_all() == bytes(200_000)
+
+
 @pytest.mark.parametrize("abilities", ABILITIES)
 @pytest.mark.parametrize("compress", [False, True])
 @pytest.mark.parametrize(
-    "content", [b"", b"x", b"x" * 15_000, b"x" * 40_000, NOISE[:100], NOISE[:14_000], NOISE, TEXT.encode()]
+    "content",
+    [b"", b"x", b"x" * 15_000, b"x" * 40_000, NOISE[:100], NOISE[:14_000], NOISE, TEXT.encode()],
+    ids=["empty", "x", "15k-x", "40k-x", "noise-100", "noise-14k", "noise", "text"],
 )
 async def test_whole_contents(abilities: Abilities, compress: bool, content: bytes) -> None:
     async with sides() as (alice, bob):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import sys
 from typing import Any
@@ -33,6 +34,7 @@ def level_at(samples: Any, rate: int, frequency: float, width: float = 20) -> fl
     return float(10 * math.log10(power[near].sum() + 1e-9))
 
 
+@functools.cache
 def speech(rate: int, seconds: float, seed: int = 1) -> Any:
     """Return something like speech: a harmonic voice whose pitch and loudness move, in syllables."""
     rng = np.random.default_rng(seed)
