@@ -47,7 +47,6 @@ class ReconnectReport:
         messages_replayed: Reliable messages that were sent again since the server had not got them.
         tracks_resumed: Published tracks that went on as they were.
         tracks_republished: Published tracks that were published again.
-        durable_replayed: Messages sent with `durable=True` that were sent again; `None` if that is not known.
     """
 
     succeeded: bool
@@ -60,7 +59,6 @@ class ReconnectReport:
     messages_replayed: int = 0
     tracks_resumed: int = 0
     tracks_republished: int = 0
-    durable_replayed: int | None = None
 
     @property
     def tracks_restored(self) -> int:
