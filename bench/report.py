@@ -98,6 +98,7 @@ FIGURES: tuple[Figure, ...] = (
     Figure("calls", "beside_p99_ms", "call beside a large transfer, 99th percentile", "ms", 2),
     Figure("calls", "beside_failed", "calls beside a large transfer that failed", "", 0),
     Figure("calls", "beside_mb", "throughput of that transfer", "MB/s", 1),
+    Figure("calls", "stream_mb", "a stream of 20 MB, until it was read", "MB/s", 1),
     Figure("calls", "publish_1000_ms", "1,000 publish_data calls at once", "ms", 1),
     Figure("calls", "publish_growth", "time of one of 1,000 at once / of one of 250", "", 2),
     Figure("memory", "imported_mb", "memory of the process, package imported", "MB"),
@@ -156,6 +157,7 @@ LIMITS: tuple[Limit, ...] = (
     Limit("calls.one_at_a_time", "official", at_least=2.5),
     Limit("calls.at_once", "official", at_least=15),
     Limit("calls.beside_p99_ms", "official", at_most=1 / 5),
+    Limit("calls.stream_mb", "official", at_least=8),
     # The official SDK's grows with the square: four times as many take sixteen times as long.
     Limit("calls.publish_growth", None, at_most=1.5),
     Limit("memory.first_room_mb", "official", at_most=0.8),

@@ -106,6 +106,9 @@ class Caller(Protocol):
     def receive_files(self) -> None:
         """Read what `send_file` sends, and throw it away."""
 
+    async def file_received(self) -> None:
+        """Wait until the next of them was read to its end."""
+
     async def send_file(self, data: bytes, to: str) -> None:
         """Send something large, as it is."""
 

@@ -45,6 +45,7 @@ class SdkParticipant:
         self._data_tracks: dict[str, Any] = {}
         self._data_track_published = asyncio.Event()
         self._sources: list[Any] = []
+        self._files_received: asyncio.Queue[None] = asyncio.Queue()
         self._reading: set[asyncio.Task[None]] = set()
 
     async def connect(self, url: str, token: str) -> None:
@@ -105,31 +106,22 @@ class SdkParticipant:
         async def read(reader: Any) -> None:
             async for _ in reader:
                 pass
+            self._files_received.put_nowait(None)
 
         def take(reader: Any, _identity: str) -> None:
             task = asyncio.get_running_loop().create_task(read(reader))
             self._reading.add(task)
             task.add_done_callback(self._reading.discard)
 
-        if hasattr(self._room, "register_byte_stream_handler"):
-            self._room.register_byte_stream_handler("file", take)
+        self._room.register_byte_stream_handler("file", take)
+
+    async def file_received(self) -> None:
+        await self._files_received.get()
 
     async def send_file(self, data: bytes, to: str) -> None:
-        local = self._room.local_participant
-        if hasattr(local, "send_bytes"):
-            await local.send_bytes(data, name="file", topic="file", destination_identities=[to], compress=False)
-        else:
-            await self._send_in_packets(data, to)
-
-    async def _send_in_packets(self, data: bytes, to: str) -> None:
-        # What a stream's chunks are to the channel.
-        from livekit.protocol import models
-
-        for start in range(0, len(data), 15_000):
-            user = models.UserPacket(payload=data[start : start + 15_000])
-            await self._room.local_participant._engine.publish_data(
-                models.DataPacket(user=user, destination_identities=[to]), bulk=True
-            )
+        await self._room.local_participant.send_bytes(
+            data, name="file", topic="file", destination_identities=[to], compress=False
+        )
 
     # -- media --
 

@@ -1,4 +1,5 @@
-"""Calls between two participants of a room, alone, many at once, and beside a large transfer; both in this process."""
+"""Calls and streams between two participants of a room: calls alone, many at once, and beside a large transfer; a
+stream alone; both participants in this process."""
 
 from __future__ import annotations
 
@@ -20,6 +21,8 @@ _AT_ONCE = 200
 _PUBLISHED = 1_000
 _FEWER = 250
 _SIZE = 100
+_STREAM_MB = 20
+_STREAMS = 3
 
 
 async def measure(
@@ -27,7 +30,8 @@ async def measure(
 ) -> dict[str, float]:
     """Return the time of a call, calls/s one after the other and 200 at once, and the p99 beside a transfer.
 
-    And how long 1,000 `publish_data` made at once take, and how much longer than 250 do, each: 1 is linear growth.
+    Also the throughput of a stream of 20 MB from its begin until it was read to its end, and how long 1,000
+    `publish_data` made at once take, and how much longer than 250 do, each: 1 is linear growth.
     """
     caller, callee = new(), new()
     await callee.connect(url, tokens[1])
@@ -50,6 +54,8 @@ async def measure(
         "at_once": await _at_once(call, seconds),
     }
     result |= await _publishing(caller)
+    callee.receive_files()
+    result["stream_mb"] = await _streaming(caller, callee)
     result |= await _beside_a_transfer(call, caller, callee, megabytes)
     await asyncio.gather(caller.close(), callee.close())
     return result
@@ -89,12 +95,21 @@ async def _publishing(caller: Caller) -> dict[str, float]:
     return {"publish_1000_ms": more * _PUBLISHED * 1e3, "publish_growth": more / fewer}
 
 
+async def _streaming(caller: Caller, callee: Caller) -> float:
+    data = os.urandom(1_000_000) * _STREAM_MB
+    times = []
+    for _ in range(_STREAMS):
+        began = time.perf_counter()
+        await asyncio.gather(caller.send_file(data, callee.identity), callee.file_received())
+        times.append(time.perf_counter() - began)
+    return _STREAM_MB / statistics.median(times)
+
+
 async def _beside_a_transfer(
     call: Callable[[], Awaitable[None]], caller: Caller, callee: Caller, megabytes: int
 ) -> dict[str, float]:
     # What cannot be compressed, so that all of it travels.
     data = os.urandom(1_000_000) * megabytes
-    callee.receive_files()
     began = time.perf_counter()
     transfer = asyncio.create_task(caller.send_file(data, callee.identity))
     times = []
