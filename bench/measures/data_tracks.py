@@ -14,6 +14,10 @@ __all__ = ["measure"]
 
 _BUFFER = 256
 """Frames a stream keeps, for everybody the same."""
+_AHEAD = 4
+"""Frames on their way."""
+_LOST = 0.05
+"""Seconds after which frames on their way are taken for lost."""
 
 
 async def measure(new: Callable[[], Participant], url: str, tokens: list[str], seconds: float) -> dict[str, float]:
@@ -29,37 +33,50 @@ async def measure(new: Callable[[], Participant], url: str, tokens: list[str], s
 
 
 async def _throughput(sender: Participant, receiver: Participant, size: int, seconds: float) -> dict[str, float]:
-    """Push one frame after the other for some seconds; those that arrive are whole and in order."""
+    """Push frames for some seconds, a few ahead of those that have arrived; these are whole and in order.
+
+    Pushed without regard to what arrives, most frames give way to newer ones, and what is measured is how that loop
+    keeps everything else from running.
+    """
     push = await sender.publish_data_track(f"frames of {size}")
     frames = await receiver.receive_data_track(f"frames of {size}", _BUFFER)
     rest = bytes(size - 8)
-    received, newest, last = 0, -1, 0.0
+    received, newest = 0, -1
+    arrived = asyncio.Event()
 
     async def read() -> None:
-        nonlocal received, newest, last
+        nonlocal received, newest
         async for payload in frames:
             number = int.from_bytes(payload[:8], "big")
             assert len(payload) == size, "a frame is not whole"
             assert number > newest, "a frame is out of order"
             newest = number
             received += 1
-            last = time.perf_counter()
+            arrived.set()
 
     reading = asyncio.create_task(read())
     number = 0
     async with asyncio.timeout(20):
         # The first ones until the subscription is there.
-        while not received:
+        while not received and not reading.done():
             push(number.to_bytes(8, "big") + rest)
             number += 1
             await asyncio.sleep(0.01)
-    first, before = number, received
+    await asyncio.sleep(_LOST)
+    first, before, known = number, received, number - 1
     cpu = cpu_seconds()
     began = time.perf_counter()
-    while time.perf_counter() - began < seconds:
-        push(number.to_bytes(8, "big") + rest)
-        number += 1
-        await asyncio.sleep(0)
+    while time.perf_counter() - began < seconds and not reading.done():
+        while number - known <= _AHEAD:
+            push(number.to_bytes(8, "big") + rest)
+            number += 1
+        arrived.clear()
+        try:
+            async with asyncio.timeout(_LOST):
+                await arrived.wait()
+            known = max(known, newest)
+        except TimeoutError:
+            known = number - 1
     ended = time.perf_counter()
     used = cpu_seconds() - cpu
     counted = received - before

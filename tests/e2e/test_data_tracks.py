@@ -33,9 +33,9 @@ def number_of(payload: bytes, size: int) -> int:
     return number
 
 
-async def push(sdk: Sdk, track: Any, size: int = 64, first: int = 0) -> None:
+async def push(sdk: Sdk, track: Any, size: int = 64, pause: float = PAUSE) -> None:
     """Push numbered frames until cancelled."""
-    number = first
+    number = 0
     while True:
         try:
             track.try_push(sdk.rtc.DataTrackFrame(payload=payload_of(number, size)))
@@ -43,7 +43,7 @@ async def push(sdk: Sdk, track: Any, size: int = 64, first: int = 0) -> None:
         except sdk.rtc.PushFrameError:
             # The official SDK refuses frames while it reconnects, and when they come too fast.
             assert not sdk.is_ours
-        await asyncio.sleep(PAUSE)
+        await asyncio.sleep(pause)
 
 
 async def read(stream: Any, count: int, size: int = 64) -> list[int]:
@@ -75,6 +75,9 @@ async def published(
 
 @pytest.mark.parametrize("size", [8_192, 196_608], ids=["one packet", "many packets"])
 async def test_frames(livekit_server, livekit_token, pair: tuple[Sdk, Sdk], single: bool, size: int) -> None:
+    if size > 40_000 and not all(sdk.is_ours for sdk in pair):
+        # On a busy machine the official SDK gets no frame of thirteen packets through, to itself neither.
+        size = 40_000
     async with published(livekit_server, livekit_token, pair, single) as (_, alice_events, _, _, local, remote):
         assert local.is_published()
         assert remote.is_published()
@@ -84,7 +87,7 @@ async def test_frames(livekit_server, livekit_token, pair: tuple[Sdk, Sdk], sing
             assert not track.info.uses_e2ee
         assert local.info.sid == remote.info.sid
         stream = remote.subscribe()
-        async with running(push(pair[0], local, size)):
+        async with running(push(pair[0], local, size, pause=0.05)):
             numbers = await read(stream, 10, size)
         assert numbers == sorted(set(numbers))
         await stream.aclose()
@@ -101,8 +104,10 @@ async def test_what_a_frame_carries(livekit_server, livekit_token, pair: tuple[S
         (b"\x00\xff" * 7_988, None),
         (b"\x01" * 15_988, None),
         (b"\x02" * 15_989, 5),
-        (b"", 17),
     ]
+    if pair[0].is_ours:
+        # The official SDK sends nothing at all for it.
+        cases.append((b"", 17))
     async with published(livekit_server, livekit_token, pair, single) as (_, _, _, _, local, remote):
         stream = remote.subscribe()
         for payload, timestamp in cases:
@@ -327,23 +332,21 @@ async def test_a_publisher_that_reconnects(
             await events.wait("reconnected")
             if scenario is SimulateScenarioKind.SIMULATE_FULL_RECONNECT:
                 await until(lambda: local.info.sid != sid, "another sid")
-                now = [remote, *(track for (track,) in bob_events.of("data_track_published"))]
-                await until(
-                    lambda: any(
-                        track.info.sid == local.info.sid
-                        for track in [remote, *(track for (track,) in bob_events.of("data_track_published"))]
-                    ),
-                    "the track again",
-                )
-                now = [remote, *(track for (track,) in bob_events.of("data_track_published"))]
-                again = next(track for track in now if track.info.sid == local.info.sid)
-                if again is not remote:
-                    await stream.aclose()
-                    stream = again.subscribe()
+                if pair[1].is_ours:
+                    # If the server says in one message that we are another session and what that publishes, it is
+                    # the same track to the others, and the stream goes on. If it says so in two, it is another one.
+                    tracks = lambda: [track for (track,) in bob_events.of("data_track_published")]  # noqa: E731
+                    await until(lambda: any(it.info.sid == local.info.sid for it in tracks()), "the track again")
+                    again = next(it for it in tracks() if it.info.sid == local.info.sid)
+                    assert again.is_published()
+                    if again is not remote:
+                        assert bob_events.of("data_track_unpublished") == [(sid,)]
+                        assert not remote.is_published()
+                        stream = again.subscribe()
             else:
                 assert local.info.sid == sid
             assert local.is_published()
-            numbers = await read(stream, 20)
+            numbers = await read(stream, 40)
             assert numbers == sorted(set(numbers))
 
 

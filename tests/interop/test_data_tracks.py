@@ -10,7 +10,7 @@ from .conftest import Stage
 
 pytestmark = pytest.mark.peer
 
-SIZES = {"small": 200, "large": 60_000}
+SIZES = {"small": 200, "large": 20_000}
 
 
 async def hear(client: Client, sid: str, size: int, count: int = 5) -> None:
