@@ -37,6 +37,9 @@ _AT_ONCE = 4
 """Wishes without an answer: livekit-server has five places for them, and looks at others three seconds later."""
 _TURN = 0.25
 """Seconds after which a wish without an answer lets the next one go."""
+_SAY_AGAIN = 1.0
+"""Seconds after which a subscription without a handle is asked for again. livekit-server forgets one that reaches it
+while it clears up an earlier one of the same track; to say it twice does no harm."""
 
 Announce = Callable[["RemoteDataTrack"], None]
 
@@ -123,6 +126,7 @@ class RemoteDataTrack:
         self._streams: list[weakref.ref[DataTrackStream]] = []
         self._giving_up: asyncio.TimerHandle | None = None
         self._turn: asyncio.TimerHandle | None = None
+        self._saying_again: asyncio.TimerHandle | None = None
         self._active = False
 
     @property
@@ -224,6 +228,7 @@ class RemoteDataTracks:
 
     def on_handles(self, handles: rtc.DataTrackSubscriberHandles) -> None:
         """Take under which handles packets come."""
+        before = [track for track in self._tracks.values() if track._entry.handle is not None]
         changed = self._roster.handles({handle: each.track_sid for handle, each in handles.sub_handles.items()})
         for track in [track for track in self._tracks.values() if track._turn is not None]:
             if track._entry.wanted is (track._entry.handle is not None):
@@ -235,6 +240,9 @@ class RemoteDataTracks:
                 track._active = True
             # What is left of frames that came under another handle goes with no packet of this one.
             track._assembler = FrameAssembler(track._assembler.max_partial_frames)
+        for track in before:
+            if track._entry.wanted and track._entry.handle is None:
+                self._say_again_later(track)
 
     def on_packet(self, data: bytes) -> None:
         """Take a packet; what is not for a subscription of ours is counted and dropped."""
@@ -283,6 +291,7 @@ class RemoteDataTracks:
     def _wish(self, entry: Entry) -> None:
         # What was said before, an answer to it or none, has nothing to do with what is wanted now.
         self._stop_turn(self._tracks[entry])
+        self._stop_saying_again(self._tracks[entry])
         self._wishes.add(entry)
         self._go_on()
 
@@ -296,6 +305,7 @@ class RemoteDataTracks:
             track._turn = loop.call_later(_TURN, self._answered, track)
             if entry.wanted:
                 self._wait(track)
+                self._say_again_later(track)
             self._post(entry.info.sid, entry.wanted)
 
     def _answered(self, track: RemoteDataTrack) -> None:
@@ -308,6 +318,24 @@ class RemoteDataTracks:
         if track._turn is not None:
             track._turn.cancel()
             track._turn = None
+
+    def _say_again_later(self, track: RemoteDataTrack) -> None:
+        self._stop_saying_again(track)
+        if not self._away:
+            loop = asyncio.get_running_loop()
+            track._saying_again = loop.call_later(_SAY_AGAIN, self._say_again, track)
+
+    def _say_again(self, track: RemoteDataTrack) -> None:
+        track._saying_again = None
+        if track._entry.wanted and track._entry.handle is None:
+            self._post(track._entry.info.sid, True)
+            if track._giving_up is not None:
+                self._say_again_later(track)
+
+    def _stop_saying_again(self, track: RemoteDataTrack) -> None:
+        if track._saying_again is not None:
+            track._saying_again.cancel()
+            track._saying_again = None
 
     def _post(self, sid: str, subscribe: bool) -> None:
         update = rtc.UpdateDataSubscription.Update(track_sid=sid, subscribe=subscribe)
@@ -365,6 +393,7 @@ class RemoteDataTracks:
 
     def _end(self, track: RemoteDataTrack, why: str | None) -> None:
         self._stop_waiting(track)
+        self._stop_saying_again(track)
         for reference in list(track._streams):
             stream = reference()
             if stream is not None:
@@ -384,6 +413,7 @@ class RemoteDataTracks:
                 self._stop_waiting(track)
         for track in self._tracks.values():
             self._stop_turn(track)
+            self._stop_saying_again(track)
         if session_ends:
             self._suspect.clear()
             self._wishes.clear()

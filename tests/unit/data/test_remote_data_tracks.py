@@ -150,6 +150,32 @@ async def test_a_stream_that_is_opened_again_at_once_has_frames(
     assert await again.read() is None
 
 
+async def test_a_subscription_that_the_server_forgets_is_asked_for_again(
+    they: Subscriber, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remote_data_tracks, "_SAY_AGAIN", 0.02)
+    (track,) = they.publish("DTR_1")
+    stream = track.subscribe()
+    they.handles({1: "DTR_1"})
+    stream.close()
+    again = track.subscribe()
+    they.port.take()
+    # It heeds the first wish only now, and forgets the second one with it.
+    they.handles({})
+    async with asyncio.timeout(5):
+        while not (asked := they.port.take()):
+            await asyncio.sleep(0.01)
+    assert set(asked) == {("subscribe", "DTR_1")}
+    they.handles({2: "DTR_1"})
+    they.port.take()
+    await asyncio.sleep(0.05)
+    assert they.port.take() == []
+    they.receive(2, b"one")
+    assert await read(again, 1) == [b"one"]
+    again.close()
+    assert they.port.take() == [("unsubscribe", "DTR_1")]
+
+
 async def test_a_reader_that_waits_hears_of_the_end(they: Subscriber) -> None:
     (track,) = they.publish("DTR_1")
     stream = track.subscribe()
