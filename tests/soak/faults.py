@@ -312,7 +312,10 @@ async def _scene(seed: int) -> AsyncIterator[_Scene]:
 
 
 async def run(*, quick: bool) -> dict[str, Any]:
-    """Run with a seed of its own, or that in `FAULTS_SEED`; `FAULTS_SECONDS` says how long."""
+    """Run with a seed of its own, or that in `FAULTS_SEED`; `FAULTS_SECONDS` says how long.
+
+    After a problem the flight records of all are written below the directory that `FAULTS_FLIGHTS` names.
+    """
     seed = int(os.environ.get("FAULTS_SEED", random.SystemRandom().randrange(10**6)))
     seconds = float(os.environ.get("FAULTS_SECONDS", _QUICK_SECONDS if quick else _SECONDS))
     # Threads, loop and library of the first room stay for the process; what comes on top must go.
@@ -333,6 +336,7 @@ async def run(*, quick: bool) -> dict[str, Any]:
             problem = await scene.settled() or await scene.flowing()
             if problem is not None:
                 problems.append(f"after fault {len(faults)} ({fault}): {problem}")
+                await _save_flights(scene, seed)
         for person in scene.people.values():
             await person.stop_sending()
         await scene.all_kept_there()
@@ -350,6 +354,15 @@ async def run(*, quick: bool) -> dict[str, Any]:
         **counts,
         "problems": problems[:20],
     }
+
+
+async def _save_flights(scene: _Scene, seed: int) -> None:
+    """Write what each participant went through, if `FAULTS_FLIGHTS` names a directory."""
+    if directory := os.environ.get("FAULTS_FLIGHTS"):
+        for name, person in scene.people.items():
+            path = Path(directory) / f"{seed}" / name
+            await asyncio.to_thread(path.mkdir, parents=True, exist_ok=True)
+            await person.room.flight_recorder.save(path)
 
 
 def _judge(scene: _Scene, problems: list[str]) -> dict[str, Any]:

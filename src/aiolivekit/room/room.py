@@ -28,7 +28,7 @@ from .info import RoomInfo
 from .local_participant import LocalParticipant
 from .participant import RemoteParticipant
 from .report import ReconnectHook, ReconnectReport
-from .stats import RtcStats
+from .stats import RtcStats, read_stats
 from .streaming import ByteStreamHandler, StreamHandlers, TextStreamHandler
 from .visit import Visit
 from .waiting import Waiters, wait_for_participant
@@ -317,7 +317,7 @@ class Room(RoomInfo, StreamHandlers, EventEmitter[EventTypes]):
             NotConnectedError: Before the room was first connected.
         """
         stats = await self._entered("have its stats read").engine.get_stats()
-        return RtcStats(stats.publisher, stats.subscriber)
+        return RtcStats(read_stats(stats.publisher), read_stats(stats.subscriber))
 
     async def simulate_scenario(self, scenario: SimulateScenarioKind | int) -> None:
         """Provoke a fault, to test what follows.

@@ -12,8 +12,10 @@ from weakref import WeakSet
 from ..enums import StreamState, TrackKind
 from .emitter import EventEmitter
 from .event_names import TrackEventTypes
+from .stats import read_stats
 
 if TYPE_CHECKING:
+    from .. import stats
     from ..media.audio_source import AudioSource
     from ..media.frame_processor import StreamPlace
     from ..media.video_source import VideoSource
@@ -83,8 +85,8 @@ class Track(ABC, EventEmitter[TrackEventTypes]):
         return self._muted
 
     @abstractmethod
-    async def get_stats(self) -> list[dict[str, Any]]:
-        """Return the W3C stats of the track; of a local one, those of its senders."""
+    async def get_stats(self) -> list[stats.RtcStats]:
+        """Return the stats of the track; of a local one, those of its senders."""
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(sid={self._sid!r}, name={self._name!r})"
@@ -115,12 +117,9 @@ class _LocalTrack(Track):
         for publication in list(self._publications):
             publication._set_muted(muted)
 
-    async def get_stats(self) -> list[dict[str, Any]]:
-        """Return the W3C stats of the track's senders; empty while it is not published."""
-        stats: list[dict[str, Any]] = []
-        for publication in list(self._publications):
-            stats += await publication._sender_stats()
-        return stats
+    async def get_stats(self) -> list[stats.RtcStats]:
+        """Return the stats of the track's senders; empty while it is not published."""
+        return [each for publication in list(self._publications) for each in await publication._sender_stats()]
 
 
 class LocalAudioTrack(_LocalTrack):
@@ -166,9 +165,9 @@ class _RemoteTrack(Track):
     def _media_track(self) -> Any:
         return None if self._media is None else self._media.media_track
 
-    async def get_stats(self) -> list[dict[str, Any]]:
-        """Return the W3C stats of the track's receiver; empty once it is unsubscribed."""
-        return [] if self._media is None else await self._media.get_stats()
+    async def get_stats(self) -> list[stats.RtcStats]:
+        """Return the stats of the track's receiver; empty once it is unsubscribed."""
+        return [] if self._media is None else read_stats(await self._media.get_stats())
 
     def _end(self) -> None:
         """It arrives no more: its streams end after what they hold."""

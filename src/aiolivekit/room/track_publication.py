@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Protocol, get_args
+from typing import TYPE_CHECKING, Protocol, get_args
 
 from livekit.protocol import models
 
@@ -15,9 +15,11 @@ from ..errors import ClosedError
 from ..options import TrackPublishOptions
 from .emitter import EventEmitter
 from .event_names import PublicationEventTypes
+from .stats import read_stats
 from .track import LocalTrack, RemoteTrack, Track
 
 if TYPE_CHECKING:
+    from .. import stats
     from ..peer.tracks import LocalSender, OutgoingTrack
     from .handler_tasks import HandlerTasks
 
@@ -191,8 +193,8 @@ class LocalTrackPublication(TrackPublication):
         outgoing.enabled = not self.muted
         previous.close()
 
-    async def _sender_stats(self) -> list[dict[str, Any]]:
-        return [] if self._sender is None else await self._sender.get_stats()
+    async def _sender_stats(self) -> list[stats.RtcStats]:
+        return [] if self._sender is None else read_stats(await self._sender.get_stats())
 
     def _end(self) -> None:
         """It is published no more."""

@@ -12,6 +12,8 @@ from aiolivekit.cli.doctor.findings import Pair
 from aiolivekit.cli.doctor.media_probe import pair_in_force
 from aiolivekit.cli.doctor.narrowing import Narrowing, transport_of, without_candidates
 from aiolivekit.cli.output import UsageProblem
+from aiolivekit.room.stats import read_stats
+from aiolivekit.stats import RtcStats
 
 UDP = "candidate:1 1 udp 2130706431 192.0.2.1 7882 typ host"
 TCP = "candidate:2 1 TCP 1671430143 192.0.2.1 7881 typ host tcptype passive"
@@ -131,14 +133,15 @@ def test_what_is_not_understood_is_passed_on_or_dropped(data: bytes) -> None:
 # -- stats --------------------------------------------------------------------------------------------------
 
 
-def stats(local: dict[str, str], remote: dict[str, str], **pair: object) -> list[dict[str, object]]:
-    return [
+def stats(local: dict[str, str], remote: dict[str, str], **pair: object) -> list[RtcStats]:
+    report: list[dict[str, object]] = [
         {"type": "candidate-pair", "id": "other", "localCandidateId": "x", "remoteCandidateId": "y"},
         {"type": "transport", "id": "t", "selectedCandidatePairId": "p"},
         {"type": "candidate-pair", "id": "p", "localCandidateId": "l", "remoteCandidateId": "r", **pair},
         {"type": "local-candidate", "id": "l", **local},
         {"type": "remote-candidate", "id": "r", **remote},
     ]
+    return read_stats(report)
 
 
 def test_the_pair_in_force() -> None:
@@ -149,4 +152,4 @@ def test_the_pair_in_force() -> None:
     # libwebrtc forgets candidates before the pair they are of.
     assert pair_in_force(direct[:3]) == Pair("udp", "host", "host", 0.02)
     assert pair_in_force([]) is None
-    assert pair_in_force([{"type": "transport", "id": "t"}]) is None
+    assert pair_in_force(read_stats([{"type": "transport", "id": "t"}])) is None

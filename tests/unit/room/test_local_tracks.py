@@ -146,7 +146,9 @@ async def test_publish(stage: Stage, microphone: LocalAudioTrack) -> None:
     assert (publication.track, publication.name, publication.kind) == (microphone, "mic", TrackKind.KIND_AUDIO)
     assert (publication.source, publication.muted) == (TrackSource.SOURCE_MICROPHONE, False)
     assert microphone.sid == publication.sid
-    assert await microphone.get_stats() == [{"type": "outbound-rtp", "id": sender.track.cid}]
+    [record] = await microphone.get_stats()
+    assert record.outbound_rtp is not None
+    assert record.outbound_rtp.rtc.id == sender.track.cid
 
 
 async def test_what_the_server_said_meanwhile_is_known(stage: Stage, microphone: LocalAudioTrack) -> None:

@@ -270,7 +270,7 @@ async def test_a_track_is_subscribed_and_unsubscribed() -> None:
     assert (remote.sid, remote.name, remote.kind) == ("TR_1", "tr_1", TrackKind.KIND_AUDIO)
     assert remote._media_track is media.media_track
     assert publication.subscribed
-    assert await remote.get_stats() == [{"type": "inbound-rtp"}]
+    assert [each.WhichOneof() for each in await remote.get_stats()] == ["inbound_rtp"]
     stage.remove_media("TR_1")
     assert stage.take() == [("track_unsubscribed", remote, publication, ann)]
     assert (publication.subscribed, publication.track) == (False, None)

@@ -513,7 +513,8 @@ async def test_wait_for_one_while_connecting_fails(connector: Connector) -> None
 
 async def test_stats_are_readable_after_the_end(stage: Stage) -> None:
     stats = await stage.room.get_rtc_stats()
-    assert (stats.publisher_stats, stats.subscriber_stats) == ([{"type": "transport"}], [])
+    assert [each.WhichOneof() for each in stats.publisher_stats] == ["transport"]
+    assert stats.subscriber_stats == []
     await stage.room.disconnect()
     assert await stage.room.get_rtc_stats() == stats
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import aiohttp
 
 from ...errors import ConnectTimeoutError, LiveKitError, TransportError
+from ...stats import IceCandidateStats, IceCandidateType
 from ..output import describe_error
 from .address import Address
 from .findings import DataFinding, JoinFinding, Pair, PathFinding
@@ -19,6 +20,7 @@ from .narrowing import Narrowing, narrowed
 if TYPE_CHECKING:
     from ...room.packets import DataPacket
     from ...room.room import Room
+    from ...stats import RtcStats
 
 __all__ = ["join", "pair_in_force", "try_path"]
 
@@ -26,24 +28,27 @@ _ROUND_TRIPS = 20
 _TOPIC = "aiolivekit.doctor"
 
 
-def pair_in_force(stats: Sequence[Mapping[str, Any]]) -> Pair | None:
-    """Return the selected candidate pair from W3C stats, `None` if there is none."""
-    by_id = {each.get("id"): each for each in stats}
-    selected = next((each.get("selectedCandidatePairId") for each in stats if each.get("type") == "transport"), None)
-    pair = by_id.get(selected)
+def pair_in_force(stats: Sequence[RtcStats]) -> Pair | None:
+    """Return the selected candidate pair of a connection's stats, `None` if there is none."""
+    selected = {each.transport.transport.selected_candidate_pair_id for each in stats if each.transport is not None}
+    pairs = [each.candidate_pair for each in stats if each.candidate_pair is not None]
+    pair = next((each.candidate_pair for each in pairs if each.rtc.id in selected), None)
     if pair is None:
         return None
-    local, remote = by_id.get(pair.get("localCandidateId"), {}), by_id.get(pair.get("remoteCandidateId"), {})
-    kind = str(local.get("candidateType") or "host")
-    protocol = str(local.get("protocol") or remote.get("protocol") or "udp").lower()
-    if kind == "relay":
-        protocol = str(local.get("relayProtocol") or protocol).lower()
-    round_trip = pair.get("currentRoundTripTime")
+    # libwebrtc forgets candidates before the pair they are of.
+    ours = (each.local_candidate for each in stats if each.local_candidate is not None)
+    theirs = (each.remote_candidate for each in stats if each.remote_candidate is not None)
+    local = next((each.candidate for each in ours if each.rtc.id == pair.local_candidate_id), IceCandidateStats())
+    remote = next((each.candidate for each in theirs if each.rtc.id == pair.remote_candidate_id), IceCandidateStats())
+    protocol = local.protocol or remote.protocol or "udp"
+    if local.candidate_type is IceCandidateType.RELAY:
+        protocol = local.relay_protocol.name.removeprefix("TRANSPORT_")
     return Pair(
-        protocol,
-        kind,
-        str(remote.get("candidateType") or "host"),
-        float(round_trip) if isinstance(round_trip, int | float) else None,
+        protocol.lower(),
+        local.candidate_type.name.lower(),
+        remote.candidate_type.name.lower(),
+        # Until a check was answered there is none.
+        pair.current_round_trip_time or None,
     )
 
 
