@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import importlib
 import json
+import os
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -35,6 +36,8 @@ def main() -> int:
     parser.add_argument("--record", action="store_true", help="write the outcome to docs/results/soak.json and .md")
     parser.add_argument("--note", default="", help="what a reader of the record should know of this run")
     arguments = parser.parse_args()
+    # Before libwebrtc is loaded: test traffic stays on loopback, whatever becomes of the machine's other interfaces.
+    os.environ["WRTC_ALLOW_LOOPBACK"] = "1"
     unknown = [name for name in arguments.names if name not in RUNS]
     if unknown:
         parser.error(f"no such run: {', '.join(unknown)}")
