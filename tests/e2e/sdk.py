@@ -31,6 +31,8 @@ class Recorder:
         "track_subscribed",
         "track_unsubscribed",
         "track_subscription_failed",
+        "track_subscription_permission_changed",
+        "track_stream_state_changed",
         "track_muted",
         "track_unmuted",
         "active_speakers_changed",

@@ -241,3 +241,41 @@ async def test_faults_of_an_unknown_participant(server: DevServer) -> None:
         server.faults.leave("nobody")
     with pytest.raises(ValueError):
         server.faults.drop_packets("rtp", nth=0)
+
+
+async def test_a_starved_subscriber_gets_no_pictures_until_it_is_fed(clients: Clients) -> None:
+    alice, bob = await pair(clients)
+    connection = clients.server.room("test").participants["bob"].connection
+    assert connection is not None
+    told: list[pb.StreamStateInfo] = []
+    enqueue = connection.enqueue
+
+    def spy(response: pb.SignalResponse) -> None:
+        told.extend(response.stream_state_update.stream_states)
+        enqueue(response)
+
+    connection.enqueue = spy  # type: ignore[method-assign]
+    await alice.publish_tone()
+    await alice.publish_picture()
+    await bob.event("track_subscribed", 2)
+    tracks = {track.kind: track for track, _, _ in bob.of("track_subscribed")}
+    sound, picture = bob.watch(tracks[rtc.TrackKind.KIND_AUDIO]), bob.watch(tracks[rtc.TrackKind.KIND_VIDEO])
+    await bob.until(lambda: len(picture) >= 5)
+    faults = clients.server.faults
+    faults.starve("bob")
+    faults.starve("bob")
+    sid = tracks[rtc.TrackKind.KIND_VIDEO].sid
+    assert [fired.detail for fired in faults.fired("starve", "bob")] == [sid]
+    # What was under way still comes; sound goes on.
+    heard = len(sound)
+    await bob.until(lambda: len(sound) >= heard + 50)
+    seen = len(picture)
+    await bob.until(lambda: len(sound) >= heard + 100)
+    assert len(picture) == seen
+    faults.feed("bob")
+    await bob.until(lambda: len(picture) >= seen + 5)
+    assert [(each.track_sid, pb.StreamState.Name(each.state)) for each in told] == [
+        (sid, "ACTIVE"),
+        (sid, "PAUSED"),
+        (sid, "ACTIVE"),
+    ]

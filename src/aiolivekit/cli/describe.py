@@ -231,6 +231,15 @@ def _about_track(event: ev.RoomEvent) -> _Told:
         case ev.TrackSubscriptionFailed(who, sid, error):
             words = f"a track of {_who(who)} does not arrive: {printable(str(error))}"
             return words, {**_by(who), "track": sid, "error": str(error)}
+        case ev.TrackSubscriptionPermissionChanged(publication, allowed, who):
+            words = f"{_who(who)} {'allows' if allowed else 'no longer allows'} {track_of(publication)}"
+            return words, {**_track_fields(publication, who), "allowed": allowed}
+        case ev.TrackStreamStateChanged(publication, state, who):
+            words = state.name.removeprefix("STATE_").lower()
+            return f"{track_of(publication)} of {_who(who)} is {words}", {
+                **_track_fields(publication, who),
+                "state": words,
+            }
     return None
 
 

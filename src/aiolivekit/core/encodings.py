@@ -13,7 +13,15 @@ from typing import TypeVar
 from ..enums import DegradationPreference, TrackSource, VideoCodec, VideoQuality
 from ..options import TrackPublishOptions
 
-__all__ = ["Encoding", "VideoLayer", "audio_encodings", "degradation", "video_encodings", "video_layers"]
+__all__ = [
+    "Encoding",
+    "VideoLayer",
+    "audio_encodings",
+    "degradation",
+    "resized_encodings",
+    "video_encodings",
+    "video_layers",
+]
 
 Number = TypeVar("Number", int, float)
 
@@ -160,6 +168,27 @@ def video_encodings(
         return [encoding]
     full = replace(encoding, scale_resolution_down_by=1.0)
     return [replace(each, rid=rid) for rid, each in zip(_RIDS, [*lower, full], strict=False)]
+
+
+def resized_encodings(
+    encodings: Sequence[Encoding], width: int, height: int, options: TrackPublishOptions, *, screencast: bool = False
+) -> list[Encoding]:
+    """Return the encodings of a track that is published already, now that its picture has another size.
+
+    How many there are, and what is inside of them, was agreed on when it was published. Where a picture of this size
+    would have been given another number, the layers keep their proportions, and share the bitrate as before.
+
+    Raises:
+        ValueError: If a size, a bitrate or a frame rate is not positive.
+    """
+    wanted = video_encodings(width, height, options, screencast=screencast)
+    if len(wanted) == len(encodings):
+        return [
+            replace(new, rid=old.rid, scalability_mode=old.scalability_mode)
+            for old, new in zip(encodings, wanted, strict=True)
+        ]
+    factor = (wanted[-1].max_bitrate or 0) / (encodings[-1].max_bitrate or 1)
+    return [replace(each, max_bitrate=max(1, round((each.max_bitrate or 0) * factor))) for each in encodings]
 
 
 def degradation(options: TrackPublishOptions, *, screencast: bool = False) -> DegradationPreference:

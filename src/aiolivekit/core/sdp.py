@@ -7,7 +7,7 @@ take whatever the network sent: a line they do not understand is left as it is.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -18,6 +18,7 @@ __all__ = [
     "max_message_size",
     "media_sections",
     "mids_by_track",
+    "rejected_mids",
     "sends_stereo",
     "start_bitrate",
 ]
@@ -63,6 +64,16 @@ def _value(section: Iterable[str], prefix: str) -> str | None:
     return None
 
 
+def _is_rejected(section: Sequence[str]) -> bool:
+    return section[0].split(" ")[1:2] == ["0"] and "a=bundle-only" not in map(str.strip, section)
+
+
+def rejected_mids(sdp: str) -> set[str]:
+    """Return the sections that a description rejects, as those are for which there is no codec in common."""
+    mids = (_value(section, "a=mid:") for section in _split(sdp)[1:] if _is_rejected(section))
+    return {mid for mid in mids if mid is not None}
+
+
 def media_sections(sdp: str) -> list[MediaSection]:
     """Return the audio and video sections of a description that have a mid."""
     found = []
@@ -72,13 +83,12 @@ def media_sections(sdp: str) -> list[MediaSection]:
         if mid is None or (kind != "audio" and kind != "video"):
             continue
         direction = next((line.strip() for line in section if line.strip() in _DIRECTIONS), "a=sendrecv")
-        rejected = section[0].split(" ")[1:2] == ["0"] and "a=bundle-only" not in map(str.strip, section)
         stream_id, _, track_id = (_value(section, "a=msid:") or "").partition(" ")
         found.append(
             MediaSection(
                 mid=mid,
                 kind="audio" if kind == "audio" else "video",
-                sends=not rejected and direction in ("a=sendrecv", "a=sendonly"),
+                sends=not _is_rejected(section) and direction in ("a=sendrecv", "a=sendonly"),
                 stream_id="" if stream_id == "-" else stream_id,
                 track_id=track_id,
             )

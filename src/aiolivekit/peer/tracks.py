@@ -70,7 +70,7 @@ class OutgoingTrack:
 class LocalSender:
     """A section of a peer connection in which a track of ours is sent."""
 
-    __slots__ = ("_activating", "_pc", "_transceiver", "active", "encodings", "kind", "track")
+    __slots__ = ("_activating", "_pc", "_transceiver", "active", "cid", "encodings", "kind", "track")
 
     def __init__(
         self,
@@ -82,6 +82,8 @@ class LocalSender:
         self._pc: webrtc.RTCPeerConnection | None = pc
         self._transceiver = transceiver
         self.track = track
+        self.cid = track.cid
+        """The id by which our offers name it, whichever track is sent."""
         self.kind = track.kind
         self.encodings = tuple(encodings)
         self.active = tuple(encoding.active for encoding in encodings)
@@ -128,9 +130,24 @@ class LocalSender:
         if pc.signaling_state is not webrtc.RTCSignalingState.closed:
             pc.remove_track(self._transceiver.sender)
 
-    async def replace(self, track: OutgoingTrack | None) -> None:
-        """Send another track of the same kind, or nothing, without a negotiation."""
-        await self._transceiver.sender.replace_track(None if track is None else track._track)
+    async def replace(self, track: OutgoingTrack) -> None:
+        """Send another track of the same kind, without a negotiation; does nothing once the connection is closed.
+
+        Raises:
+            MediaError: If libwebrtc does not do it.
+        """
+        before, self.track = self.track, track
+        try:
+            if not self._is_closed:
+                await self._transceiver.sender.replace_track(track._track)
+        except (webrtc.PythonWebRTCExceptionBase, ValueError, TypeError) as error:
+            if not self._is_closed:
+                self.track = before
+                raise MediaError(f"libwebrtc cannot send that track instead: {error}") from error
+
+    @property
+    def _is_closed(self) -> bool:
+        return self._pc is None or self._pc.signaling_state is webrtc.RTCSignalingState.closed
 
     def in_force(self) -> list[Encoding]:
         """Return the encodings as libwebrtc has them; what was asked for may not have been granted."""
@@ -160,6 +177,28 @@ class LocalSender:
             await self._transceiver.sender.set_parameters(parameters)
         except (webrtc.PythonWebRTCExceptionBase, ValueError, TypeError) as error:
             raise MediaError(f"libwebrtc cannot prefer that: {error}") from error
+
+    async def encode(self, encodings: Sequence[Encoding]) -> None:
+        """Send with other bitrates, frame rates and sizes; which encodings are sent stays as it is.
+
+        Args:
+            encodings: As many as there are.
+
+        Raises:
+            MediaError: If libwebrtc does not do it.
+        """
+        self.encodings = tuple(encodings)
+        try:
+            if self._is_closed:
+                return
+            parameters = self._transceiver.sender.get_parameters()
+            for each, wanted in zip(parameters.encodings, encodings, strict=True):
+                each.max_bitrate = wanted.max_bitrate
+                each.max_framerate = wanted.max_framerate
+                each.scale_resolution_down_by = wanted.scale_resolution_down_by
+            await self._transceiver.sender.set_parameters(parameters)
+        except (webrtc.PythonWebRTCExceptionBase, ValueError, TypeError) as error:
+            raise MediaError(f"libwebrtc cannot send these encodings: {error}") from error
 
     async def activate(self, active: Sequence[bool]) -> None:
         """Send these encodings and no others, without a negotiation; of several calls at once the last counts.

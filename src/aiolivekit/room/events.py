@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ..enums import ConnectionQuality, ConnectionState, DataPacketKind, DisconnectReason, EncryptionState
+from ..enums import ConnectionQuality, ConnectionState, DataPacketKind, DisconnectReason, EncryptionState, StreamState
 from .event_names import EventTypes
 
 if TYPE_CHECKING:
@@ -61,8 +61,10 @@ __all__ = [
     "TokenRefreshed",
     "TrackMuted",
     "TrackPublished",
+    "TrackStreamStateChanged",
     "TrackSubscribed",
     "TrackSubscriptionFailed",
+    "TrackSubscriptionPermissionChanged",
     "TrackUnmuted",
     "TrackUnpublished",
     "TrackUnsubscribed",
@@ -191,6 +193,26 @@ class TrackSubscriptionFailed(RoomEvent):
     participant: RemoteParticipant
     track_sid: str
     error: str
+
+
+@dataclass(frozen=True, slots=True)
+class TrackSubscriptionPermissionChanged(RoomEvent):
+    """A publisher takes the permission for one of its tracks away from us, or gives it back (not in `livekit.rtc`)."""
+
+    name = "track_subscription_permission_changed"
+    publication: RemoteTrackPublication
+    allowed: bool
+    participant: RemoteParticipant
+
+
+@dataclass(frozen=True, slots=True)
+class TrackStreamStateChanged(RoomEvent):
+    """The server pauses a track for want of bandwidth, or sends it again (not in `livekit.rtc`)."""
+
+    name = "track_stream_state_changed"
+    publication: RemoteTrackPublication
+    stream_state: StreamState
+    participant: RemoteParticipant
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,6 +68,8 @@ _TAKERS: Final[dict[type[ev.RoomEvent], Callable[[Any], _Fields]]] = {
     ev.TrackMuted: _theirs,
     ev.TrackUnmuted: _theirs,
     ev.TrackSubscriptionFailed: lambda e: {"track": e.track_sid, "detail": str(e.error)},
+    ev.TrackSubscriptionPermissionChanged: lambda e: {**_theirs(e), "allowed": e.allowed},
+    ev.TrackStreamStateChanged: lambda e: {**_theirs(e), "state": e.stream_state.name},
     ev.DataUndelivered: lambda e: {"count": e.count},
     ev.DataMissed: lambda e: {"participant": e.participant.sid, "count": e.count},
 }

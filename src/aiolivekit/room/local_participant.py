@@ -23,6 +23,7 @@ from .handler_tasks import HandlerTasks
 from .local_tracks import Announce, LocalTracks
 from .packets import Transcription, dtmf_packet, transcription_packet, user_packet
 from .participant import Participant
+from .replacing import replace_track
 from .rpc import RpcMethods
 from .stream_methods import StreamMethods
 from .track import LocalTrack
@@ -210,24 +211,16 @@ class LocalParticipant(StreamMethods, ChatMethods, RpcMethods, DataFlowMethods, 
         allow_all_participants: bool,
         participant_permissions: list[ParticipantTrackPermission] | None = None,
     ) -> None:
-        """Say who may subscribe to our tracks.
+        """Say who may subscribe to our tracks, in place of what was said before. It holds over reconnects.
+
+        A participant that loses the permission for a track it subscribes to loses the track (`track_unsubscribed`,
+        `track_subscription_permission_changed`), and gets it back with the permission.
 
         Args:
             allow_all_participants: Whether everybody may; then the other argument does not count.
-            participant_permissions: Who may subscribe to what.
+            participant_permissions: Who may subscribe to what; whoever is not named may not.
         """
-        permission = rtc.SubscriptionPermission(
-            all_participants=allow_all_participants,
-            track_permissions=[
-                rtc.TrackPermission(
-                    participant_identity=each.participant_identity or "",
-                    all_tracks=bool(each.allow_all),
-                    track_sids=each.allowed_track_sids,
-                )
-                for each in participant_permissions or ()
-            ],
-        )
-        self._engine.post_request(rtc.SignalRequest(subscription_permission=permission))
+        self._tracks.permissions.say(allow_all_participants, participant_permissions or ())
 
     # -- tracks -------------------------------------------------------------------------------------
 
@@ -271,6 +264,9 @@ class LocalParticipant(StreamMethods, ChatMethods, RpcMethods, DataFlowMethods, 
 
     def _publication_muted(self, publication: LocalTrackPublication) -> None:
         self._tracks.post_muted(publication)
+
+    async def _replace_track(self, publication: LocalTrackPublication, track: LocalTrack) -> None:
+        await replace_track(self._tracks, publication, track)
 
     def _refresh(self, publication: TrackPublication) -> None:
         """Give a publication what the server said of it before it was made."""

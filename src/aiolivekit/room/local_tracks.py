@@ -31,6 +31,7 @@ from .dynacast import Dynacast
 from .emitter import EventEmitter
 from .handler_tasks import HandlerTasks
 from .track import LocalAudioTrack, LocalTrack, LocalVideoTrack
+from .track_permissions import TrackPermissions
 from .track_publication import LocalTrackPublication
 
 if TYPE_CHECKING:
@@ -78,6 +79,7 @@ class LocalTracks:
         self._closed = False
         self._dynacast: Dynacast | None = None
         self.publications: dict[str, LocalTrackPublication] = {}
+        self.permissions = TrackPermissions(engine)
 
     def enable_dynacast(self) -> None:
         """Send only the layers that somebody watches."""
@@ -89,15 +91,23 @@ class LocalTracks:
         """Publish a track (see `LocalParticipant.publish_track`)."""
         if not isinstance(track, LocalAudioTrack | LocalVideoTrack):
             raise TypeError(f"a local track is published, not {type(track).__name__}")
+        self.reserve(track)
+        try:
+            return await self._publish(track, options)
+        finally:
+            self.release(track)
+
+    def reserve(self, track: LocalTrack) -> None:
+        """Publish a track nowhere else until it is released."""
         if track in self._publishing or any(each.track is track for each in self.publications.values()):
             raise AlreadyPublishedError("the track is published in this room already")
         if self._closed:
             raise ClosedError("the room is disconnected")
         self._publishing.add(track)
-        try:
-            return await self._publish(track, options)
-        finally:
-            self._publishing.discard(track)
+
+    def release(self, track: LocalTrack) -> None:
+        """The attempt to publish a track is over."""
+        self._publishing.discard(track)
 
     async def _publish(self, track: LocalTrack, options: TrackPublishOptions) -> LocalTrackPublication:
         while True:
@@ -146,18 +156,22 @@ class LocalTracks:
 
     def _add(self, publication: LocalTrackPublication, track: LocalTrack) -> None:
         sid = publication.sid
-        track._sid = sid
-        track._handler_tasks = self._tasks
-        track._publications.append(publication)
         self.publications[sid] = publication
         self._participant._refresh(publication)
-        for stream in list(self._participant._streams):
-            stream._track_found(track)
+        self.attach(publication, track)
         self._announce(events.LocalTrackPublished(publication, track), track, publication, self._participant)
         # It may have been muted while it was being published.
         publication._set_muted(track.muted)
         for tell in self._early.pop(sid, ()):
             tell()
+
+    def attach(self, publication: LocalTrackPublication, track: LocalTrack) -> None:
+        """A track is sent in a publication from now on."""
+        track._sid = publication.sid
+        track._handler_tasks = self._tasks
+        track._publications.append(publication)
+        for stream in list(self._participant._streams):
+            stream._track_found(track)
 
     def _stop_sending(self, sender: LocalSender | None) -> None:
         if sender is None:
@@ -170,9 +184,7 @@ class LocalTracks:
 
     def published(self) -> list[rtc.TrackPublishedResponse]:
         """Return what is published, with the ids of our offers (`SyncState.publish_tracks`)."""
-        return [
-            rtc.TrackPublishedResponse(cid=each._outgoing.cid, track=each._info) for each in self.publications.values()
-        ]
+        return [rtc.TrackPublishedResponse(cid=each._cid, track=each._info) for each in self.publications.values()]
 
     async def republish(self) -> int:
         """Publish again what was published in the session that a restart replaced: same objects, options and mute.
@@ -181,6 +193,7 @@ class LocalTracks:
             How many tracks are published again.
         """
         epoch = self._engine.epoch
+        self.permissions.say_again()
         before = list(self.publications.values())
         try:
             renewed = await asyncio.gather(*(self._announce_again(each, epoch) for each in before))
@@ -195,6 +208,12 @@ class LocalTracks:
         for publication, found in zip(before, renewed, strict=True):
             if found is not None:
                 self._renew(publication, *found)
+        for publication in before:
+            try:
+                # It may have been replaced while it was being published again.
+                await publication._send_outgoing()
+            except MediaError as error:
+                _logger.warning("a replaced track could not be sent again: %s", error)
         return sum(found is not None for found in renewed)
 
     async def _announce_again(
@@ -243,6 +262,7 @@ class LocalTracks:
         publication._renew(info, sender)
         del self.publications[previous]
         self.publications[info.sid] = publication
+        self.permissions.renamed(previous, info.sid)
         if publication.track is not None:
             publication.track._sid = info.sid
         if info.muted != muted:

@@ -278,6 +278,8 @@ class Members:
         kind = RemoteVideoTrack if media.kind == "video" else RemoteAudioTrack
         track: RemoteTrack = kind(publication.sid, publication.name, publication.muted, media, self._tasks)
         publication._track = track
+        # What arrives is allowed: the server's word may have been lost in an outage.
+        self.subscription_allowed(publication.sid, True)
         for stream in list(participant._streams):
             stream._track_found(track)
         self._announce(events.TrackSubscribed(track, publication, participant), track, publication, participant)
@@ -305,6 +307,8 @@ class Members:
 
     def subscription_failed(self, track_sid: str, error: str) -> None:
         """The server cannot send us a track."""
+        # With two peer connections it has offered the track before it found out.
+        self.media_removed(track_sid)
         found = self._publications.get(track_sid)
         self._subscription_failed(None if found is None else found[0], track_sid, error)
 
@@ -325,8 +329,11 @@ class Members:
                 self._denied.popitem(last=False)
         found = self._publications.get(track_sid)
         if found is not None and found[1]._allowed != allowed:
-            found[1]._allowed = allowed
-            found[1]._tell_handlers("subscription_permission_changed", allowed)
+            participant, publication = found
+            publication._allowed = allowed
+            publication._tell_handlers("subscription_permission_changed", allowed)
+            event = events.TrackSubscriptionPermissionChanged(publication, allowed, participant)
+            self._announce(event, participant)
 
     def stream_state_changed(self, track_sid: str, state: int) -> None:
         """The server pauses a track, or sends it again."""
@@ -337,7 +344,9 @@ class Members:
             return
         track._stream_state = new
         track._tell_handlers("stream_state_changed", new)
-        found[1]._tell_handlers("stream_state_changed", new)
+        participant, publication = found
+        publication._tell_handlers("stream_state_changed", new)
+        self._announce(events.TrackStreamStateChanged(publication, new, participant), participant)
 
     # -- speaking and quality -----------------------------------------------------------------------
 

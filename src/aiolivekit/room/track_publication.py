@@ -124,6 +124,8 @@ class _Publisher(Protocol):
 
     def _publication_muted(self, publication: LocalTrackPublication) -> None: ...
 
+    async def _replace_track(self, publication: LocalTrackPublication, track: LocalTrack) -> None: ...
+
 
 class LocalTrackPublication(TrackPublication):
     """A track of ours that is published."""
@@ -142,6 +144,9 @@ class LocalTrackPublication(TrackPublication):
         self._options = options
         self._track: LocalTrack | None = track
         self._outgoing = outgoing
+        # What names it in our offers, whichever track is sent.
+        self._cid = outgoing.cid
+        self._replacing = False
         self._sender: LocalSender | None = sender
         self._publisher = publisher
         self._subscribed = asyncio.Event()
@@ -167,6 +172,25 @@ class LocalTrackPublication(TrackPublication):
         if self._ended:
             raise ClosedError("the track was unpublished before anybody subscribed")
 
+    async def replace_track(self, track: LocalTrack) -> None:
+        """Send another track from now on, under the same sid, without a negotiation (not in `livekit.rtc`).
+
+        Subscribers go on receiving the same track and hear or see the new one in it. It takes over how the track was
+        published: codec, number of layers, mono or stereo; bitrates are those for the size of its picture. Whether it
+        is muted is the new track's to say. The track that is replaced is published no more, and can be published
+        again. A call that is cancelled ends when it is done, a few milliseconds later.
+
+        Args:
+            track: A track of the same kind that is not published in this room.
+
+        Raises:
+            AlreadyPublishedError: If it is published in this room already.
+            PublishError: If it is of another kind, or the track is being replaced already.
+            MediaError: If its source is closed, or libwebrtc cannot send it; then the old one is still sent.
+            ClosedError: If the track was unpublished.
+        """
+        await self._publisher._replace_track(self, track)
+
     def _first_subscription(self) -> bool:
         """Note that somebody subscribed; return whether that is news."""
         if self._subscribed.is_set():
@@ -186,6 +210,12 @@ class LocalTrackPublication(TrackPublication):
         """It is published again, in a new session."""
         self._info = info
         self._sender = sender
+        self._cid = sender.cid
+
+    async def _send_outgoing(self) -> None:
+        """Have the sender send what is to be sent, if it does not yet."""
+        if self._sender is not None and self._sender.track is not self._outgoing:
+            await self._sender.replace(self._outgoing)
 
     def _replace_outgoing(self, outgoing: OutgoingTrack) -> None:
         """Publish it with another id from now on."""

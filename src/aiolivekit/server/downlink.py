@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
+
+from livekit.protocol import rtc
 
 from aiolivekit.server.codecs import SEND_EXTENSIONS, map_codecs
 from aiolivekit.server.layers import TrackSettings
@@ -16,9 +19,10 @@ from aiolivekit.server.sdp import Codec
 from aiolivekit.server.transport import PeerTransport
 
 if TYPE_CHECKING:
+    from aiolivekit.server.participant import Participant
     from aiolivekit.server.tracks import PublishedTrack
 
-__all__ = ["DownTrack"]
+__all__ = ["DownTrack", "send_stream_states"]
 
 
 class DownTrack:
@@ -38,6 +42,7 @@ class DownTrack:
         self.mid = ""
         self.bound = False
         self.started = False
+        self.starved = False
         self.fraction_lost = 0.0
         clock_rate = track.codecs[0].clock_rate if track.codecs else 90000
         self.sender = RtpSender(self.ssrc, clock_rate, video=track.kind == "video", mappings={}, extension_ids={})
@@ -51,7 +56,19 @@ class DownTrack:
     @property
     def paused(self) -> bool:
         """Whether nothing is sent at present."""
-        return not self.bound or self.settings.disabled or self.track.muted
+        return not self.bound or self.settings.disabled or self.track.muted or self.starved
+
+    def starve(self, starved: bool) -> bool:
+        """Pause for want of bandwidth, or go on; returns whether that is news.
+
+        That it goes on is told when the next packet does, as at the beginning.
+        """
+        if self.starved is starved:
+            return False
+        self.starved = starved
+        self.started = False
+        self.track.steer(self)
+        return True
 
     def bind(self, codecs: list[Codec], extension_ids: dict[str, int]) -> bool:
         """Begin to send with what was negotiated; returns whether the subscriber can take any of the track's codecs.
@@ -98,3 +115,12 @@ class DownTrack:
         """Pass the subscriber's wish for a key frame on."""
         if self.sender.target is not None:
             self.sender.target.request_key_frame()
+
+
+def send_stream_states(subscriber: Participant, tracks: Iterable[DownTrack], state: rtc.StreamState) -> None:
+    """Tell a subscriber that tracks are sent to it, or paused."""
+    states = [
+        rtc.StreamStateInfo(participant_sid=down.track.publisher.sid, track_sid=down.track.sid, state=state)
+        for down in tracks
+    ]
+    subscriber.send(rtc.SignalResponse(stream_state_update=rtc.StreamStateUpdate(stream_states=states)))

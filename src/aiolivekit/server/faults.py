@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal, cast
 
 from livekit.protocol import models, rtc
 
+from aiolivekit.server.downlink import send_stream_states
 from aiolivekit.server.fault import CloseFault, Direction, Fault, Fired, Hold
 from aiolivekit.server.packet_faults import PacketFault, PacketFaults, PacketKind
 from aiolivekit.server.tokens import Claims
@@ -218,6 +219,22 @@ class Faults:
         """Read again after `slow_reader`."""
         for participant in self._participants(identity):
             participant.set_reading(signal=True, data=True)
+
+    def starve(self, identity: str) -> None:
+        """Pause the video tracks a participant gets, as if its bandwidth no longer sufficed; it is told so."""
+        for participant in self._participants(identity):
+            tracks = [down for down in participant.subscriptions.active.values() if down.track.kind == "video"]
+            paused = [down for down in tracks if down.starve(True)]
+            if paused:
+                self._note("starve", identity, ",".join(down.track.sid for down in paused))
+                send_stream_states(participant, paused, rtc.StreamState.PAUSED)
+
+    def feed(self, identity: str) -> None:
+        """Send again what `starve` paused; the participant is told when the first packet goes."""
+        for participant in self._participants(identity):
+            for down in participant.subscriptions.active.values():
+                if down.starve(False):
+                    down.track.publisher.publishing.uplink.kick()
 
     # packets
 

@@ -14,6 +14,7 @@ from livekit.protocol import models, rtc
 from aiolivekit.server.codecs import ENABLED_CODECS
 from aiolivekit.server.data import DataRouter
 from aiolivekit.server.data_tracks import PublishedDataTrack
+from aiolivekit.server.downlink import DownTrack, send_stream_states
 from aiolivekit.server.ids import new_id
 from aiolivekit.server.layers import OFF, quality_update
 from aiolivekit.server.observers import Observers
@@ -22,7 +23,6 @@ from aiolivekit.server.simulate import Simulations
 
 if TYPE_CHECKING:
     from aiolivekit.server.dev_server import ServerCore
-    from aiolivekit.server.downlink import DownTrack
     from aiolivekit.server.tracks import PublishedTrack
 
 __all__ = ["Room"]
@@ -288,12 +288,7 @@ class Room:
             return
         for participant in self.participants.values():
             if participant.subscriptions.active.get(down.track.sid) is down:
-                state = rtc.StreamStateInfo(
-                    participant_sid=down.track.publisher.sid,
-                    track_sid=down.track.sid,
-                    state=rtc.StreamState.ACTIVE,
-                )
-                participant.send(rtc.SignalResponse(stream_state_update=rtc.StreamStateUpdate(stream_states=[state])))
+                send_stream_states(participant, [down], rtc.StreamState.ACTIVE)
 
     # dynacast
 

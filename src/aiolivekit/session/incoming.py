@@ -9,7 +9,7 @@ first, in `SessionDescription.mid_to_track_id`.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 
 from ..core.sdp import media_sections
 from ..peer.connection import PeerConnection
@@ -36,13 +36,22 @@ class IncomingTracks:
         """The sections in which something arrives."""
         return set(self._sections)
 
-    def update(self, peer: PeerConnection, sdp: str, track_ids: Mapping[str, str]) -> None:
-        """Compare a description of the server, just applied, with what was there before, and tell the differences."""
+    def update(
+        self, peer: PeerConnection, sdp: str, track_ids: Mapping[str, str], rejected: Container[str] = ()
+    ) -> None:
+        """Compare a description of the server, just applied, with what was there before, and tell the differences.
+
+        Args:
+            peer: Where it was applied.
+            sdp: The description.
+            track_ids: The tracks by section, where the description does not name them.
+            rejected: The sections that our answer rejects: nothing arrives in them, whatever the server offered.
+        """
         now: dict[str, tuple[str, str]] = {}
         for section in media_sections(sdp):
             participant_sid = section.stream_id.partition("|")[0]
             track_sid = track_ids.get(section.mid) or section.track_id
-            if section.sends and participant_sid and track_sid:
+            if section.sends and section.mid not in rejected and participant_sid and track_sid:
                 now[section.mid] = (participant_sid, track_sid)
         before, self._sections = self._sections, now
         for mid, (participant_sid, track_sid) in before.items():

@@ -292,7 +292,7 @@ class SessionPeers:
     def remove_track(self, sender: LocalSender) -> None:
         """Stop sending; a sender of another session is ignored."""
         self._start_bitrates.pop(sender, None)
-        self._stereo_tracks.discard(sender.track.cid)
+        self._stereo_tracks.discard(sender.cid)
         if self._publisher is not None:
             self._publisher.remove(sender)
 
@@ -366,7 +366,8 @@ class SessionPeers:
             if self._links == link:
                 # Over the next link the server makes its offer anew, and takes an answer to this one for an error.
                 self._post(rtc.SignalRequest(answer=rtc.SessionDescription(type="answer", sdp=sdp, id=offer.id)))
-            self._incoming.update(subscriber, offer.sdp, offer.mid_to_track_id)
+            rejected = sdp_edits.rejected_mids(sdp)
+            self._incoming.update(subscriber, offer.sdp, offer.mid_to_track_id, rejected)
 
         work.submit(answer)
 

@@ -202,3 +202,5 @@ class FaultControl:
     kill = _does(Faults.kill)
     slow_reader = _does(Faults.slow_reader)
     normal_reader = _does(Faults.normal_reader)
+    starve = _does(Faults.starve)
+    feed = _does(Faults.feed)

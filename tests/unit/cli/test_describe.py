@@ -9,7 +9,14 @@ import pytest
 from livekit.protocol import models
 
 from aiolivekit.cli.describe import describe
-from aiolivekit.enums import ConnectionQuality, ConnectionState, DataPacketKind, DisconnectReason, EncryptionState
+from aiolivekit.enums import (
+    ConnectionQuality,
+    ConnectionState,
+    DataPacketKind,
+    DisconnectReason,
+    EncryptionState,
+    StreamState,
+)
 from aiolivekit.room import events as ev
 from aiolivekit.room.chat import ChatMessage
 from aiolivekit.room.handler_tasks import HandlerTasks
@@ -33,6 +40,16 @@ def publication(**more: Any) -> TrackPublication:
 
 BOB = participant(name="Bob B.")
 CAMERA = publication(mime_type="video/VP8", width=640, height=360)
+CAMERA_FIELDS = {
+    "participant": "bob",
+    "track": "TR_1",
+    "name": "cam",
+    "kind": "video",
+    "source": "camera",
+    "mime_type": "video/VP8",
+    "width": 640,
+    "height": 360,
+}
 SEGMENT = TranscriptionSegment("S1", "well said", 0, 1, "en", True)
 
 CASES: list[tuple[ev.RoomEvent, str, dict[str, Any]]] = [
@@ -46,16 +63,7 @@ CASES: list[tuple[ev.RoomEvent, str, dict[str, Any]]] = [
     (
         ev.TrackPublished(CAMERA, BOB),  # type: ignore[arg-type]
         "bob (Bob B.) publishes camera (VP8, 640x360)",
-        {
-            "participant": "bob",
-            "track": "TR_1",
-            "name": "cam",
-            "kind": "video",
-            "source": "camera",
-            "mime_type": "video/VP8",
-            "width": 640,
-            "height": 360,
-        },
+        CAMERA_FIELDS,
     ),
     (
         ev.TrackUnpublished(publication(source=models.UNKNOWN), BOB),  # type: ignore[arg-type]
@@ -68,6 +76,16 @@ CASES: list[tuple[ev.RoomEvent, str, dict[str, Any]]] = [
         ev.TrackSubscriptionFailed(BOB, "TR_9", "no codec"),
         "a track of bob (Bob B.) does not arrive: no codec",
         {"participant": "bob", "track": "TR_9", "error": "no codec"},
+    ),
+    (
+        ev.TrackSubscriptionPermissionChanged(CAMERA, False, BOB),  # type: ignore[arg-type]
+        "bob (Bob B.) no longer allows camera",
+        {**CAMERA_FIELDS, "allowed": False},
+    ),
+    (
+        ev.TrackStreamStateChanged(CAMERA, StreamState.STATE_PAUSED, BOB),  # type: ignore[arg-type]
+        "camera of bob (Bob B.) is paused",
+        {**CAMERA_FIELDS, "state": "paused"},
     ),
     (ev.TrackMuted(BOB, CAMERA), "bob (Bob B.) muted camera", {}),
     (ev.TrackUnmuted(BOB, CAMERA), "bob (Bob B.) unmuted camera", {}),

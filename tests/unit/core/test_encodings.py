@@ -9,6 +9,7 @@ from aiolivekit.core.encodings import (
     VideoLayer,
     audio_encodings,
     degradation,
+    resized_encodings,
     video_encodings,
     video_layers,
 )
@@ -217,3 +218,27 @@ def test_every_size_has_bounds(width: int, height: int, codec: VideoCodec | None
     assert encoding.max_framerate is None
     [layer] = video_layers(width, height, [encoding])
     assert (layer.width, layer.height) == (width, height)
+
+
+def test_a_picture_of_another_size_keeps_the_number_of_layers() -> None:
+    options = TrackPublishOptions()
+    full = video_encodings(1280, 720, options)
+    assert resized_encodings(full, 1920, 1080, options) == video_encodings(1920, 1080, options)
+    # One layer where there would be three, and three where there would be one.
+    single = video_encodings(320, 180, options)
+    [larger] = resized_encodings(single, 1280, 720, options)
+    assert (larger.rid, larger.max_bitrate) == (None, 1_700_000)
+    smaller = resized_encodings(full, 320, 180, options)
+    assert [each.rid for each in smaller] == ["q", "h", "f"]
+    assert [each.scale_resolution_down_by for each in smaller] == [each.scale_resolution_down_by for each in full]
+    assert smaller[-1].max_bitrate == 160_000
+    assert [each.max_bitrate or 0 for each in smaller] == sorted(each.max_bitrate or 0 for each in smaller)
+    # What was asked for by number stays, and so does what is inside of an encoding.
+    own = TrackPublishOptions(
+        simulcast=False, video_codec=VideoCodec.VP9, video_encoding=VideoEncoding(max_bitrate=77_000)
+    )
+    assert resized_encodings(video_encodings(640, 360, own), 1280, 720, own) == video_encodings(1280, 720, own)
+    svc = TrackPublishOptions(video_codec=VideoCodec.VP9)
+    assert [each.scalability_mode for each in resized_encodings(video_encodings(1280, 720, svc), 320, 180, svc)] == [
+        "L3T3_KEY"
+    ]

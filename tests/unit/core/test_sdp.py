@@ -61,6 +61,9 @@ def test_rejected_section_sends_nothing() -> None:
     assert sdp.media_sections("v=0\r\nm=audio 0 X 0\r\na=mid:0\r\na=sendonly\r\n")[0].sends is False
     bundled = "v=0\r\nm=audio 0 X 0\r\na=bundle-only\r\na=mid:0\r\na=sendonly\r\n"
     assert sdp.media_sections(bundled)[0].sends is True
+    assert sdp.rejected_mids(bundled) == set()
+    two = "v=0\r\nm=audio 0 X 0\r\na=mid:0\r\nm=video 9 X 0\r\na=mid:1\r\nm=video 0 X 0\r\n"
+    assert sdp.rejected_mids(two) == {"0"}
 
 
 @pytest.mark.parametrize(("value", "size"), [("65535", 65535), ("0", 0), ("many", None), (None, None)])
@@ -102,6 +105,7 @@ def test_any_text_is_survived(text: str) -> None:
     sdp.media_sections(text)
     sdp.max_message_size(text)
     sdp.sends_stereo(text)
+    sdp.rejected_mids(text)
     # No edit loses a line it does not mean to change.
     for edited in (sdp.inactive_to_recvonly(text), sdp.allow_stereo(text), sdp.start_bitrate(text, {"0": 500_000})):
         assert len(edited) >= len(text)

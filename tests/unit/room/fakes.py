@@ -36,9 +36,19 @@ class RecordingSender:
 
     def __init__(self, track: OutgoingTrack, encodings: Sequence[Encoding], stereo: bool) -> None:
         self.track = track
+        self.cid = track.cid
+        self.replacing: asyncio.Future[None] | None = None
         self.encodings = list(encodings)
         self.stereo = stereo
         self.degradation: DegradationPreference | None = None
+
+    async def replace(self, track: OutgoingTrack) -> None:
+        if self.replacing is not None:
+            await self.replacing
+        self.track = track
+
+    async def encode(self, encodings: Sequence[Encoding]) -> None:
+        self.encodings = list(encodings)
 
     async def prefer(self, degradation: DegradationPreference) -> None:
         self.degradation = degradation

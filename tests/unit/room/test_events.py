@@ -34,6 +34,8 @@ OWN = {
     "data_channel_buffer_status_changed": ["is_low", "kind"],
     "data_channel_buffered_amount_low_threshold_changed": ["kind", "threshold"],
     "chat_message_received": ["message", "participant"],
+    "track_subscription_permission_changed": ["publication", "allowed", "participant"],
+    "track_stream_state_changed": ["publication", "stream_state", "participant"],
 }
 """Events that the official SDK does not have."""
 

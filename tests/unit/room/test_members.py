@@ -493,9 +493,24 @@ async def test_a_publisher_allows_a_track_or_not() -> None:
     publication = stage.room.remote_participants["ann"].track_publications["TR_1"]
     heard: list[bool] = []
     publication.on("subscription_permission_changed", heard.append)
+    stage.take()
     for allowed in (True, False, False, True):
         stage.put(SubscriptionPermissionUpdate("PA_ann", "TR_1", allowed))
     assert heard == [False, True]
+    assert publication.subscription_allowed
+    ann = stage.room.remote_participants["ann"]
+    assert stage.take() == [
+        ("track_subscription_permission_changed", publication, allowed, ann) for allowed in (False, True)
+    ]
+
+
+async def test_what_arrives_is_allowed() -> None:
+    """The word that it is allowed again may be lost in an outage."""
+    stage = await published("TR_1")
+    publication = stage.room.remote_participants["ann"].track_publications["TR_1"]
+    stage.put(SubscriptionPermissionUpdate("PA_ann", "TR_1", False))
+    assert not publication.subscription_allowed
+    stage.add_media("TR_1")
     assert publication.subscription_allowed
 
 
@@ -530,6 +545,12 @@ async def test_the_server_pauses_a_track() -> None:
     assert remote.stream_state is StreamState.STATE_PAUSED
     stage.put(StreamStateUpdate([active]))
     assert heard == [StreamState.STATE_PAUSED] * 2 + [StreamState.STATE_ACTIVE] * 2
+    told = [event for event in stage.take() if event[0] == "track_stream_state_changed"]
+    ann = stage.room.remote_participants["ann"]
+    assert [event[1:] for event in told] == [
+        (publication, StreamState.STATE_PAUSED, ann),
+        (publication, StreamState.STATE_ACTIVE, ann),
+    ]
 
 
 # -- speaking and quality -------------------------------------------------------------------------------

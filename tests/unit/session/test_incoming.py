@@ -55,3 +55,12 @@ def test_a_track_ends() -> None:
 
 def test_a_section_we_do_not_have_is_left_out() -> None:
     assert run((section("missing", "PA_a TR_1"), {})) == []
+
+
+def test_nothing_arrives_in_a_section_that_we_reject() -> None:
+    told: list[Any] = []
+    tracks = IncomingTracks(told.append)
+    described = "v=0\r\n" + section("0", "PA_a TR_1") + section("1", "PA_a TR_2")
+    tracks.update(Peer(), described, {}, {"1"})  # type: ignore[arg-type]
+    assert told == [MediaTrackAdded("media 0", "PA_a", "TR_1")]  # type: ignore[arg-type]
+    assert tracks.mids == {"0"}
