@@ -79,19 +79,25 @@ class IceServer(_Fields):
     password: str | None = field(default=None, repr=False)
 
 
+Priority = Literal["very-low", "low", "medium", "high"]
+"""The share of bandwidth and time a track gets among those that we send (W3C's `RTCPriorityType`; `low` by default)."""
+
+
 @dataclass
 class VideoEncoding(_Fields):
-    """Bounds of a video encoder: bits a second, frames a second."""
+    """Bounds of a video encoder: bits a second, frames a second; and its priority (not in `livekit.rtc`)."""
 
     max_bitrate: int | None = None
     max_framerate: float | None = None
+    priority: Priority | None = None
 
 
 @dataclass
 class AudioEncoding(_Fields):
-    """Bounds of an audio encoder: bits a second."""
+    """Bounds of an audio encoder: bits a second; and its priority (not in `livekit.rtc`)."""
 
     max_bitrate: int | None = None
+    priority: Priority | None = None
 
 
 @dataclass
@@ -114,7 +120,23 @@ class ParticipantTrackPermission(_Fields):
 
 @dataclass
 class TrackPublishOptions(_Fields):
-    """How a local track is published; what is left unset takes LiveKit's defaults."""
+    """How a local track is published; what is left unset takes LiveKit's defaults.
+
+    Args:
+        video_encoding: Bounds of the full picture.
+        audio_encoding: Bounds of the sound; 48 kbit/s by default.
+        video_codec: VP8 by default.
+        dtx: Whether silence is not sent; yes by default.
+        red: Whether sound is sent redundantly; yes by default.
+        simulcast: Whether a picture is sent in layers; yes by default, where it is large enough.
+        source: Where the track comes from.
+        stream: The name of a group of tracks that are played in step.
+        preconnect_buffer: Announce that what was captured before the room was connected is sent too.
+        frame_metadata_features: Not supported (`UnsupportedError`).
+        scalability_mode: Layers inside an encoding, such as `L3T3_KEY`; the picture is then sent in one encoding.
+        video_encoder: There are software encoders only; anything else is not supported (`UnsupportedError`).
+        degradation_preference: What of a picture is given up first when bandwidth or time is short.
+    """
 
     video_encoding: VideoEncoding = field(default_factory=VideoEncoding)
     audio_encoding: AudioEncoding = field(default_factory=AudioEncoding)

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import TypeVar, get_args
 
 from ..enums import DegradationPreference, TrackSource, VideoCodec, VideoQuality
-from ..options import TrackPublishOptions
+from ..options import Priority, TrackPublishOptions
 
 __all__ = [
     "Encoding",
@@ -37,6 +37,7 @@ class Encoding:
         max_framerate: Frames a second.
         scale_resolution_down_by: How many times smaller than the source, at least 1.
         scalability_mode: Layers within the encoding, such as `L3T3_KEY`.
+        priority: Its share of bandwidth and time among all that is sent.
     """
 
     rid: str | None = None
@@ -45,6 +46,7 @@ class Encoding:
     max_framerate: float | None = None
     scale_resolution_down_by: float | None = None
     scalability_mode: str | None = None
+    priority: Priority | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +114,7 @@ _SCREEN_FRAMERATE = 3.0
 _SCREEN_LEAST_BITRATE = 150_000
 _DEFAULT_SCREEN_FRAMERATE = 15.0
 _SVC_CODECS = (VideoCodec.VP9, VideoCodec.AV1)
+_TEMPORAL_MODES = ("L1T1", "L1T2", "L1T3")
 _CODEC_FACTOR = {VideoCodec.VP9: 0.85, VideoCodec.AV1: 0.7}
 """What a codec needs of the bitrate VP8 needs for the same picture."""
 _AUDIO_BITRATE = 48_000
@@ -126,9 +129,11 @@ def audio_encodings(options: TrackPublishOptions) -> list[Encoding]:
     """Return the encodings of an audio track: one, 48 kbit/s unless the options say otherwise.
 
     Raises:
-        ValueError: If the bitrate is not positive.
+        ValueError: If the bitrate is not positive, or there is no such priority.
     """
-    return [Encoding(max_bitrate=_positive("max_bitrate", options.audio_encoding.max_bitrate) or _AUDIO_BITRATE)]
+    asked = options.audio_encoding
+    bitrate = _positive("max_bitrate", asked.max_bitrate) or _AUDIO_BITRATE
+    return [Encoding(max_bitrate=bitrate, priority=_priority(asked.priority))]
 
 
 def video_encodings(
@@ -146,7 +151,7 @@ def video_encodings(
         screencast: Whether the source shows a screen, whatever `options.source` says.
 
     Raises:
-        ValueError: If a size, a bitrate or a frame rate is not positive.
+        ValueError: If a size, a bitrate or a frame rate is not positive, or the codec has not the scalability mode.
     """
     if width < 1 or height < 1:
         raise ValueError(f"a video track of {width} by {height} pixels cannot be sent")
@@ -157,11 +162,22 @@ def video_encodings(
         encoding = replace(encoding, max_bitrate=int(bitrate))
     if framerate := _positive("max_framerate", asked.max_framerate):
         encoding = replace(encoding, max_framerate=framerate)
+    first, *rest = _layers(encoding, width, height, options, screen)
+    # It is the sender's; libwebrtc takes it from the first encoding, and refuses it in another.
+    return [replace(first, priority=_priority(asked.priority)), *rest]
+
+
+def _layers(encoding: Encoding, width: int, height: int, options: TrackPublishOptions, screen: bool) -> list[Encoding]:
+    """Return the encodings of a picture whose full size is sent with `encoding`."""
+    svc = options.video_codec in _SVC_CODECS
     if options.scalability_mode:
+        # libwebrtc takes others of these codecs for what they cannot do, and sends two temporal layers without a word.
+        if not svc and options.scalability_mode not in _TEMPORAL_MODES:
+            raise ValueError(f"{options.scalability_mode} needs VP9 or AV1")
         return [replace(encoding, scalability_mode=options.scalability_mode)]
     if options.simulcast is False:
         return [encoding]
-    if options.video_codec in _SVC_CODECS:
+    if svc:
         return [replace(encoding, scalability_mode=_scalability_mode(width, height, screen))]
     lower = _screen_layers(encoding) if screen else _camera_layers(width, height)
     if not lower:
@@ -252,6 +268,12 @@ def _preset_encoding(width: int, height: int, codec: VideoCodec | None, screen: 
 def _positive(name: str, value: Number | None) -> Number | None:
     if value is not None and not value > 0:
         raise ValueError(f"{name} must be positive, not {value}")
+    return value
+
+
+def _priority(value: Priority | None) -> Priority | None:
+    if value is not None and value not in get_args(Priority):
+        raise ValueError(f"{value} is no priority: there are {', '.join(get_args(Priority))}")
     return value
 
 

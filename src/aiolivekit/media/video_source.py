@@ -78,7 +78,7 @@ class VideoSource:
             frame: The picture.
             timestamp_us: When it was taken, in microseconds of any clock that does not run backwards; 0 is now.
             rotation: How it is to be turned before it is shown.
-            metadata: What travels beside it, on tracks published with frame metadata features; others ignore it.
+            metadata: Ignored: tracks with frame metadata features cannot be published here.
 
         Raises:
             MediaError: If the source is closed.

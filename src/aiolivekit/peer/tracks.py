@@ -159,6 +159,7 @@ class LocalSender:
                 max_framerate=each.max_framerate,
                 scale_resolution_down_by=each.scale_resolution_down_by,
                 scalability_mode=each.scalability_mode,
+                priority=None if each.priority is None else webrtc.RTCPriorityType(each.priority).value,
             )
             for each in self._transceiver.sender.get_parameters().encodings
         ]
@@ -265,6 +266,8 @@ def _parameters(encoding: Encoding) -> webrtc.RTCRtpEncodingParameters:
     )
     if encoding.rid:
         parameters.rid = encoding.rid
+    if encoding.priority is not None:
+        parameters.priority = parameters.network_priority = webrtc.RTCPriorityType(encoding.priority)
     return parameters
 
 

@@ -10,8 +10,8 @@ from typing import Any
 from livekit.protocol import models, rtc
 
 from ..core.encodings import Encoding, audio_encodings, degradation, video_encodings, video_layers
-from ..enums import DegradationPreference, TrackSource, VideoCodec, VideoQuality
-from ..errors import PublishError
+from ..enums import DegradationPreference, TrackSource, VideoCodec, VideoEncoderBackend, VideoQuality
+from ..errors import PublishError, UnsupportedError
 from ..options import TrackPublishOptions
 from .track import LocalAudioTrack, LocalTrack
 
@@ -23,6 +23,7 @@ _QUALITIES = {
     VideoQuality.VIDEO_QUALITY_HIGH: models.VideoQuality.HIGH,
 }
 _STEREO_CHANNELS = 2
+_ENCODERS = (VideoEncoderBackend.ENCODER_BACKEND_AUTO, VideoEncoderBackend.ENCODER_BACKEND_SOFTWARE)
 
 
 @dataclass(slots=True)
@@ -52,6 +53,7 @@ class Announcement:
 
         Raises:
             PublishError: If the options contradict themselves.
+            UnsupportedError: If they ask for what libwebrtc as it is here cannot do.
         """
         source = options.source if options.source is not None else TrackSource.SOURCE_UNKNOWN
         request = rtc.AddTrackRequest(
@@ -86,6 +88,7 @@ class Announcement:
 
     @classmethod
     def _video(cls, request: rtc.AddTrackRequest, source: Any, options: TrackPublishOptions) -> Announcement:
+        _check_supported(options)
         width, height = source.width, source.height
         encodings = video_encodings(width, height, options, screencast=source.is_screencast)
         request.type = models.TrackType.VIDEO
@@ -105,3 +108,13 @@ class Announcement:
         request.layers.extend(layers)
         request.simulcast_codecs.add(codec=codec.name.lower(), cid=request.cid, layers=layers)
         return cls(request, encodings, degradation=degradation(options, screencast=source.is_screencast))
+
+
+def _check_supported(options: TrackPublishOptions) -> None:
+    if options.frame_metadata_features:
+        raise UnsupportedError(
+            "libwebrtc as it is here adds nothing to encoded frames; send what belongs to a frame in a data track"
+        )
+    if options.video_encoder not in (None, *_ENCODERS):
+        name = VideoEncoderBackend(options.video_encoder).name
+        raise UnsupportedError(f"there is no {name}: libwebrtc as it is here has software encoders only")

@@ -243,7 +243,7 @@ class LocalParticipant(StreamMethods, ChatMethods, RpcMethods, DataFlowMethods, 
             PublishError: If the options contradict themselves, or the server ended the track at once.
             RequestError: If the server refuses, as when the permission is missing.
             RequestTimeoutError: If it does not answer.
-            MediaError: If libwebrtc cannot send the track so, or its source is closed.
+            MediaError: If libwebrtc cannot send the track so (`UnsupportedError`), or its source is closed.
             NegotiationError: If the media path could not be agreed on.
             ClosedError: If the room is disconnected.
         """

@@ -76,7 +76,7 @@ def test_asked_bounds_take_the_place_of_the_preset_one_by_one() -> None:
 
 
 def test_a_scalability_mode_is_passed_on() -> None:
-    [encoding] = video_encodings(1280, 720, options(scalability_mode="L3T3_KEY"))
+    [encoding] = video_encodings(1280, 720, options(video_codec=VideoCodec.VP9, scalability_mode="L3T3_KEY"))
     assert encoding.scalability_mode == "L3T3_KEY"
 
 

@@ -11,7 +11,14 @@ import pytest
 from livekit.protocol import models, rtc
 
 from aiolivekit.core.encodings import Encoding
-from aiolivekit.enums import DegradationPreference, TrackKind, TrackSource, VideoCodec
+from aiolivekit.enums import (
+    DegradationPreference,
+    FrameMetadataFeature,
+    TrackKind,
+    TrackSource,
+    VideoCodec,
+    VideoEncoderBackend,
+)
 from aiolivekit.errors import (
     AlreadyPublishedError,
     ClosedError,
@@ -19,6 +26,7 @@ from aiolivekit.errors import (
     NegotiationError,
     PublishError,
     RequestError,
+    UnsupportedError,
 )
 from aiolivekit.media.audio_source import AudioSource
 from aiolivekit.media.video_source import VideoSource
@@ -228,6 +236,47 @@ async def test_options_that_make_no_sense(stage: Stage, microphone: LocalAudioTr
         )
     assert stage.engine.calls == []
     await stage.room.local_participant.publish_track(microphone)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (TrackPublishOptions(scalability_mode="L3T3_KEY"), "L3T3_KEY needs VP9 or AV1"),
+        (TrackPublishOptions(video_encoding=VideoEncoding(priority="highest")), "highest is no priority"),  # type: ignore[arg-type]
+        (TrackPublishOptions(video_encoding=VideoEncoding(max_framerate=0.0)), "max_framerate"),
+    ],
+)
+async def test_options_of_a_camera_that_make_no_sense(
+    stage: Stage, camera: LocalVideoTrack, options: TrackPublishOptions, words: str
+) -> None:
+    with pytest.raises(PublishError, match=words):
+        await stage.room.local_participant.publish_track(camera, options)
+    assert stage.engine.calls == []
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (TrackPublishOptions(frame_metadata_features=[FrameMetadataFeature.FMF_FRAME_ID]), "in a data track"),
+        (TrackPublishOptions(video_encoder=VideoEncoderBackend.ENCODER_BACKEND_NVENC), "BACKEND_NVENC.*software"),
+    ],
+)
+async def test_what_is_not_supported_is_said(
+    stage: Stage, camera: LocalVideoTrack, options: TrackPublishOptions, words: str
+) -> None:
+    with pytest.raises(UnsupportedError, match=words):
+        await stage.room.local_participant.publish_track(camera, options)
+    assert stage.engine.calls == []
+    software = TrackPublishOptions(video_encoder=VideoEncoderBackend.ENCODER_BACKEND_SOFTWARE)
+    await stage.room.local_participant.publish_track(camera, software)
+
+
+async def test_a_priority_is_that_of_the_sender(microphone: LocalAudioTrack, camera: LocalVideoTrack) -> None:
+    options = TrackPublishOptions(
+        audio_encoding=AudioEncoding(priority="high"), video_encoding=VideoEncoding(priority="very-low")
+    )
+    assert [each.priority for each in Announcement.of(microphone, options, "cid").encodings] == ["high"]
+    assert [each.priority for each in Announcement.of(camera, options, "cid").encodings] == ["very-low", None, None]
 
 
 async def test_a_closed_source(stage: Stage, source: AudioSource, microphone: LocalAudioTrack) -> None:
