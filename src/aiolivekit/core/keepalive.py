@@ -16,6 +16,9 @@ _MAX_INTERVAL = 30.0
 _MAX_TIMEOUT = 300.0
 _OVERSLEPT = 1.0
 """Seconds past its deadline after which a wake-up says more about this process than about the server."""
+_DOUBT = 3.0
+_DOUBT_ROUND_TRIPS = 4
+"""Seconds, and round trips, the server has to answer when there is reason to doubt that it can be reached."""
 _PINGS_REMEMBERED = 8
 
 
@@ -44,6 +47,7 @@ class Keepalive:
     """Seconds the last answered ping took, there and back."""
     _heard: float = field(init=False)
     _next_ping: float = field(init=False)
+    _doubt_ends: float | None = field(init=False, default=None)
     _sent: dict[int, float] = field(init=False, default_factory=dict)
     _last_stamp: int = field(init=False, default=0)
 
@@ -61,16 +65,45 @@ class Keepalive:
         """When to call `wake` next; `None` when the server wants neither pings nor a timeout."""
         if not self.interval:
             return None
-        return min(self._next_ping, self._heard + self.timeout) if self.timeout else self._next_ping
+        deadline = min(self._next_ping, self._heard + self.timeout) if self.timeout else self._next_ping
+        return deadline if self._doubt_ends is None else min(deadline, self._doubt_ends)
+
+    @property
+    def patience(self) -> float:
+        """Seconds the server has to answer once there is doubt."""
+        return max(_DOUBT, _DOUBT_ROUND_TRIPS * (self.rtt or 0.0))
+
+    @property
+    def doubted(self) -> bool:
+        """Whether there is doubt, and nothing was heard since."""
+        return self._doubt_ends is not None
+
+    def doubt(self, now: float) -> None:
+        """Something else says that the server may be out of reach: it is asked at once, and has to answer soon.
+
+        Without it, a network that is gone would be noticed at the end of `timeout`. Where the server wants no timeout
+        its silence means nothing.
+        """
+        if self.timeout and self._doubt_ends is None:
+            self._next_ping = now
+            self._doubt_ends = now + self.patience
 
     def heard(self, now: float) -> None:
         """A message came from the server."""
         self._heard = now
+        self._doubt_ends = None
 
     def wake(self, now: float) -> Due:
         """Say what is due; a `PING` is to be sent at once, and the next one becomes due an interval later."""
         if not self.interval:
             return Due.NOTHING
+        if self._doubt_ends is not None and now >= self._doubt_ends:
+            if now < self._doubt_ends + _OVERSLEPT:
+                return Due.GIVE_UP
+            # As below: ask again.
+            self._doubt_ends = now + self.patience
+            self._heard = max(self._heard, now - self.timeout + self.patience)
+            self._next_ping = now
         gives_up_at = self._heard + self.timeout
         if self.timeout and now >= gives_up_at:
             if now < max(gives_up_at, self._next_ping) + _OVERSLEPT:

@@ -55,6 +55,7 @@ class SessionPeers:
         post: Sends a signalling message in order.
         on_connected: Told when a peer connection has come up.
         on_lost: Told when one has failed, or cannot be negotiated any more.
+        on_interrupted: Told when nothing is heard on one for some seconds, which may heal.
         flight: Where it is written down what happens.
     """
 
@@ -68,6 +69,7 @@ class SessionPeers:
         post: Callable[[rtc.SignalRequest], None],
         on_connected: Callable[[], None],
         on_lost: Callable[[SessionClosed], None],
+        on_interrupted: Callable[[], None],
         flight: FlightTap = SILENT,
     ) -> None:
         self._scope = scope
@@ -77,6 +79,7 @@ class SessionPeers:
         self._post = post
         self._on_connected = on_connected
         self._on_lost = on_lost
+        self._on_interrupted = on_interrupted
         self._incoming = IncomingTracks(emit)
         self._links = 0
         self._publisher: PeerConnection | None = None
@@ -402,11 +405,13 @@ class SessionPeers:
         self._post(rtc.SignalRequest(trickle=trickle))
 
     def on_peer_state(self, peer: PeerConnection, state: PeerState) -> None:
-        """Pass on what matters (`disconnected` may heal and is left alone)."""
+        """Pass on what matters (`disconnected` may heal: it is a reason to ask whether the server is there)."""
         if peer is self._publisher and state in ("connected", "disconnected", "failed"):
             self._channels.set_path(up=state == "connected")
         if state == "connected":
             self._on_connected()
+        elif state == "disconnected":
+            self._on_interrupted()
         elif state == "failed":
             source: Literal["publisher", "subscriber"] = "subscriber" if peer is self._subscriber else "publisher"
             detail = f"the {source}'s media path failed"

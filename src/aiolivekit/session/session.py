@@ -101,6 +101,7 @@ class RtcSession:
             post=self.post,
             on_connected=self._check_connected,
             on_lost=self._lose_media_path,
+            on_interrupted=self._media_interrupted,
             flight=context.flight,
         )
         self._signal: SignalClient | None = None
@@ -351,6 +352,12 @@ class RtcSession:
         """Say that the media path is lost, unless signalling says within a moment why the server ended it."""
         if self._late_loss is None and self._closed is None and self._resuming is None:
             self._late_loss = asyncio.get_running_loop().call_later(_LEAVE_GRACE, self._tell_late_loss, event)
+
+    def _media_interrupted(self) -> None:
+        # It may heal, and often it is the network that is gone. If signalling answers, it is left to ICE; if it does
+        # not, waiting for its timeout would bring nothing: a resume finds the way, whatever address we have now.
+        if self._signal is not None and self._resuming is None and self._closed is None:
+            self._signal.doubt()
 
     def _tell_late_loss(self, event: SessionClosed) -> None:
         self._late_loss = None

@@ -151,6 +151,13 @@ class SignalClient:
         """Whether the link is lost or closed."""
         return self._closing or self._loss is not None
 
+    def doubt(self) -> None:
+        """Something else says that the server may be out of reach: give the link up unless it is heard of soon."""
+        if self._reader is not None and not self.closed:
+            self._keepalive.doubt(self._loop.time())
+            self._stop_timer()
+            self._arm()
+
     def start(self) -> None:
         """Begin to deliver messages, those that came since `connect` first, and to ping."""
         if self._reader is not None or self._closing:
@@ -326,8 +333,12 @@ class SignalClient:
     def _wake(self) -> None:
         due = self._keepalive.wake(self._loop.time())
         if due is Due.GIVE_UP:
-            seconds = self._keepalive.timeout
-            self._lost(SignalClosed("ping_timeout", None, f"the server was silent for {seconds:g} s"))
+            if self._keepalive.doubted:
+                patience = self._keepalive.patience
+                detail = f"the media path was interrupted, and the server said nothing for {patience:.1f} s"
+            else:
+                detail = f"the server was silent for {self._keepalive.timeout:g} s"
+            self._lost(SignalClosed("ping_timeout", None, detail))
             return
         if due is Due.PING and not self._door.writing:
             # Both kinds: `ping` for old servers, `ping_req` for the round trip.

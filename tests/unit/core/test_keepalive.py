@@ -124,3 +124,58 @@ def test_a_silent_server_is_given_up_and_a_speaking_one_is_not(
         assert keepalive.deadline is None or keepalive.deadline > now
     if timeout > 0:
         assert run(keepalive, now + 1000)[-1][1] is Due.GIVE_UP
+
+
+def test_doubt_asks_at_once_and_gives_up_soon() -> None:
+    keepalive = Keepalive(5, 15, now=0.0)
+    keepalive.doubt(6.0)
+    assert run(keepalive, 30) == [(6.0, Due.PING), (9.0, Due.GIVE_UP)]
+    assert keepalive.doubted
+
+
+def test_doubt_ends_with_any_message() -> None:
+    keepalive = Keepalive(5, 15, now=0.0)
+    keepalive.doubt(6.0)
+    assert run(keepalive, 8) == [(6.0, Due.PING)]
+    keepalive.heard(8.0)
+    assert not keepalive.doubted
+    assert run(keepalive, 30) == [(11.0, Due.PING), (16.0, Due.PING), (21.0, Due.PING), (23.0, Due.GIVE_UP)]
+
+
+def test_doubt_upon_doubt_changes_nothing() -> None:
+    keepalive = Keepalive(5, 15, now=0.0)
+    keepalive.doubt(6.0)
+    assert keepalive.wake(6.0) is Due.PING
+    keepalive.doubt(8.0)
+    assert keepalive.wake(8.0) is Due.NOTHING
+    assert keepalive.wake(9.0) is Due.GIVE_UP
+
+
+def test_doubt_allows_a_slow_link_its_round_trips() -> None:
+    keepalive = Keepalive(5, 15, now=0.0)
+    stamp, _ = keepalive.ping(0.0, 0.0)
+    keepalive.heard(2.0)
+    keepalive.pong(stamp, 2.0)
+    keepalive.doubt(2.0)
+    assert run(keepalive, 30) == [(2.0, Due.PING), (7.0, Due.PING), (10.0, Due.GIVE_UP)]
+
+
+def test_doubt_never_gives_up_later_than_the_timeout() -> None:
+    keepalive = Keepalive(5, 15, now=0.0)
+    keepalive.doubt(14.0)
+    assert run(keepalive, 30) == [(14.0, Due.PING), (15.0, Due.GIVE_UP)]
+
+
+@pytest.mark.parametrize(("interval", "timeout"), [(5, 0), (0, 0)])
+def test_doubt_is_nothing_where_silence_means_nothing(interval: float, timeout: float) -> None:
+    keepalive = Keepalive(interval, timeout, now=0.0)
+    keepalive.doubt(1.0)
+    assert all(due is Due.PING for _, due in run(keepalive, 100))
+    assert not keepalive.doubted
+
+
+def test_doubt_of_a_program_that_was_suspended_asks_again() -> None:
+    keepalive = Keepalive(5, 15, now=0.0)
+    keepalive.doubt(6.0)
+    assert keepalive.wake(60.0) is Due.PING
+    assert run(keepalive, 100) == [(63.0, Due.GIVE_UP)]

@@ -138,6 +138,22 @@ async def test_pings_and_round_trip_time() -> None:
         await client.aclose()
 
 
+async def test_doubt_makes_silence_a_ping_timeout_long_before_the_timeout() -> None:
+    server, sink = SignalServer(), Recorder()
+    server.joined = join_response(ping_interval=300, ping_timeout=300)
+    server.pongs = False
+    async with no_leaks(), server.running():
+        client = await SignalClient.connect(server.url, TOKEN, OPTIONS, sink)
+        client.start()
+        client.doubt()
+        cause = await sink.until_closed()
+        assert (cause.source, cause.code) == ("ping_timeout", None)
+        assert "the media path was interrupted" in cause.detail
+        assert server.kinds == ["ping", "ping_req"]
+        client.doubt()  # nothing, on a lost link
+        await client.aclose()
+
+
 async def test_silence_is_a_ping_timeout() -> None:
     server, sink = SignalServer(), Recorder()
     server.joined = join_response(ping_interval=1, ping_timeout=1)
