@@ -10,6 +10,7 @@ from enum import IntEnum
 from typing import Self
 
 __all__ = [
+    "BackupCodecPolicy",
     "ConnectionQuality",
     "ConnectionState",
     "ContinualGatheringPolicy",
@@ -286,6 +287,17 @@ class VideoCodec(ProtoEnum):
     AV1 = 2
     VP9 = 3
     H265 = 4
+
+
+class BackupCodecPolicy(ProtoEnum):
+    """What becomes of a track's first codec when its backup codec is wanted (`livekit.BackupCodecPolicy`)."""
+
+    PREFER_REGRESSION = 0
+    """It ends if the server thinks so."""
+    SIMULCAST = 1
+    """Both are sent, each for those who watch it."""
+    REGRESSION = 2
+    """It ends: everybody gets the backup codec."""
 
 
 class VideoEncoderBackend(ProtoEnum):

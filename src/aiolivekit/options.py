@@ -13,6 +13,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from .enums import (
+    BackupCodecPolicy,
     ContinualGatheringPolicy,
     DegradationPreference,
     FrameMetadataFeature,
@@ -136,6 +137,9 @@ class TrackPublishOptions(_Fields):
         scalability_mode: Layers inside an encoding, such as `L3T3_KEY`; the picture is then sent in one encoding.
         video_encoder: There are software encoders only; anything else is not supported (`UnsupportedError`).
         degradation_preference: What of a picture is given up first when bandwidth or time is short.
+        backup_codec: A second codec, sent once somebody subscribes who cannot receive the first (not in
+            `livekit.rtc`). Layers of such a track that nobody watches are not sent, whatever `RoomOptions.dynacast`.
+        backup_codec_policy: Whether the first codec is sent beside it then (not in `livekit.rtc`).
     """
 
     video_encoding: VideoEncoding = field(default_factory=VideoEncoding)
@@ -151,6 +155,8 @@ class TrackPublishOptions(_Fields):
     scalability_mode: str | None = None
     video_encoder: VideoEncoderBackend | None = None
     degradation_preference: DegradationPreference | None = None
+    backup_codec: VideoCodec | None = None
+    backup_codec_policy: BackupCodecPolicy | None = None
 
 
 @dataclass

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from aiolivekit.options import AudioEncoding, VideoEncoding
 
 from . import media
 from .conftest import OURS
-from .sdk import DEADLINE, meeting, running, subscribed
+from .sdk import DEADLINE, meeting, running, subscribed, until
 
 pytestmark = pytest.mark.e2e
 
@@ -124,4 +125,66 @@ async def test_sound_is_sent_as_it_was_asked_for(livekit_server, livekit_token, 
 
             first = section.split("SAVPF ", 1)[1].split(" ", 1)[0].strip()
             assert f"a=rtpmap:{first} {'opus' if plain else 'red'}/48000/2" in section
+        await source.aclose()
+
+
+def without_codec(sdp: str, codec: str) -> str:
+    """Leave a codec, and what resends it, out of a description."""
+    numbers = set(re.findall(rf"a=rtpmap:(\d+) {codec}/", sdp))
+    numbers |= {rtx for rtx, apt in re.findall(r"a=fmtp:(\d+) apt=(\d+)", sdp) if apt in numbers}
+    lines = []
+    for line in sdp.splitlines():
+        if line.startswith("m=video"):
+            head, formats = line.split("SAVPF ", 1)
+            line = f"{head}SAVPF " + " ".join(each for each in formats.split(" ") if each not in numbers)
+        elif (match := re.match(r"a=(?:rtpmap|fmtp|rtcp-fb):(\d+)", line)) and match[1] in numbers:
+            continue
+        lines.append(line)
+    return "\r\n".join([*lines, ""])
+
+
+@pytest.mark.parametrize("policy", ["REGRESSION", "SIMULCAST"])
+async def test_a_backup_codec_for_one_who_needs_it(livekit_server, livekit_token, policy: str) -> None:
+    """Carol cannot receive VP9. With two peer connections she says so where the server offers it."""
+    if livekit_server.kind == "embedded":
+        pytest.skip("the dev server does not ask for backup codecs")
+    async with meeting(livekit_server.url, livekit_token, OURS, OURS, single=False, acquainted=False) as (
+        alice,
+        _,
+        _bob,
+        events,
+    ):
+        carol, carol_events = await OURS.join(livekit_server.url, livekit_token("carol"), single=False)
+        subscriber = carol._visit.engine._sessions.current._peers._subscriber
+        set_offer = subscriber.set_offer
+        subscriber.set_offer = lambda sdp: set_offer(without_codec(sdp, "VP9"))
+        source = rtc.VideoSource(320, 240)
+        track = rtc.LocalVideoTrack.create_video_track("camera", source)
+        options = rtc.TrackPublishOptions(
+            video_codec=rtc.VideoCodec.VP9,
+            backup_codec=rtc.VideoCodec.VP8,
+            backup_codec_policy=rtc.BackupCodecPolicy.Value(policy),
+            simulcast=False,
+        )
+        try:
+            async with running(media.show_colours(rtc, source, 320, 240, [])):
+                mine = await alice.local_participant.publish_track(track, options)
+                for recorder in (events, carol_events):
+                    remote, _, _ = await subscribed(recorder)
+                    assert remote.sid == mine.sid
+                    stream = rtc.VideoStream(remote, format=rtc.VideoBufferType.I420)
+                    async with asyncio.timeout(DEADLINE):
+                        picture = (await anext(stream)).frame
+                    await stream.aclose()
+                    assert media.planes(picture) == pytest.approx((180, 90, 160), abs=15)
+                assert mine._backup is not None
+                first = (policy == "SIMULCAST",)
+                await until(lambda: mine._sender.active == first, "the first codec is sent as the policy says")
+                assert mine._backup.active == (True,)
+                backup = mine._backup
+                await alice.local_participant.unpublish_track(mine.sid)
+                await carol_events.wait("track_unpublished")
+                assert backup._pc is None
+        finally:
+            await carol.disconnect()
         await source.aclose()

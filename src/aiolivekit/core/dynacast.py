@@ -8,7 +8,7 @@ from livekit.protocol import models, rtc
 
 from .encodings import Encoding
 
-__all__ = ["active_encodings"]
+__all__ = ["active_encodings", "wants_codec"]
 
 _QUALITY_OF_RID: dict[str, int] = {
     "q": models.VideoQuality.LOW,
@@ -37,6 +37,11 @@ def active_encodings(
         watched if encoding.rid is None else qualities.get(_QUALITY_OF_RID.get(encoding.rid, -1), now)
         for encoding, now in zip(encodings, active, strict=True)
     )
+
+
+def wants_codec(update: rtc.SubscribedQualityUpdate, codec: str) -> bool:
+    """Whether somebody watches a track in a codec, such as `vp8`."""
+    return bool(update.subscribed_codecs) and any(each.enabled for each in _qualities(update, codec))
 
 
 def _qualities(update: rtc.SubscribedQualityUpdate, codec: str) -> Sequence[rtc.SubscribedQuality]:

@@ -10,7 +10,7 @@ from typing import Any
 from livekit.protocol import models, rtc
 
 from ..core.encodings import Encoding, audio_encodings, degradation, video_encodings, video_layers
-from ..enums import DegradationPreference, TrackSource, VideoCodec, VideoEncoderBackend, VideoQuality
+from ..enums import BackupCodecPolicy, DegradationPreference, TrackSource, VideoCodec, VideoEncoderBackend, VideoQuality
 from ..errors import PublishError, UnsupportedError
 from ..options import TrackPublishOptions
 from .track import LocalAudioTrack, LocalTrack
@@ -107,6 +107,13 @@ class Announcement:
         ]
         request.layers.extend(layers)
         request.simulcast_codecs.add(codec=codec.name.lower(), cid=request.cid, layers=layers)
+        if options.backup_codec is not None:
+            if options.backup_codec == codec:
+                raise ValueError("the backup codec is another one than the first")
+            # Without a cid: it has no section before the server asks for it.
+            request.simulcast_codecs.add(codec=VideoCodec(options.backup_codec).name.lower())
+            policy = options.backup_codec_policy or BackupCodecPolicy.PREFER_REGRESSION
+            request.backup_codec_policy = int(policy)  # type: ignore[assignment]
         return cls(request, encodings, degradation=degradation(options, screencast=source.is_screencast))
 
 

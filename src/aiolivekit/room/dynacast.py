@@ -32,6 +32,10 @@ class Dynacast:
             return
         codec = publication._options.video_codec
         wanted = active_encodings(update, "vp8" if codec is None else codec.name, sender.encodings, sender.active)
+        self.apply(sender, wanted)
+
+    def apply(self, sender: LocalSender, wanted: tuple[bool, ...]) -> None:
+        """Send these encodings of a sender."""
         if wanted == sender.active:
             return
         task = asyncio.get_running_loop().create_task(_apply(sender, wanted), name="aiolivekit-dynacast")

@@ -27,6 +27,7 @@ from ..peer.tracks import LocalSender, OutgoingTrack
 from ..session.requests import AnswerLostError
 from . import events
 from .announcement import Announcement
+from .backup_codec import BackupCodecs
 from .dynacast import Dynacast
 from .emitter import EventEmitter
 from .handler_tasks import HandlerTasks
@@ -80,6 +81,7 @@ class LocalTracks:
         self._dynacast: Dynacast | None = None
         self.publications: dict[str, LocalTrackPublication] = {}
         self.permissions = TrackPermissions(engine)
+        self.backups = BackupCodecs(engine)
 
     def enable_dynacast(self) -> None:
         """Send only the layers that somebody watches."""
@@ -259,6 +261,7 @@ class LocalTracks:
             self._stop_sending(sender)
             return
         muted = publication.muted
+        self.backups.drop(publication)
         publication._renew(info, sender)
         del self.publications[previous]
         self.publications[info.sid] = publication
@@ -284,6 +287,7 @@ class LocalTracks:
 
     def _remove(self, publication: LocalTrackPublication) -> None:
         del self.publications[publication.sid]
+        self.backups.drop(publication)
         track = publication.track
         self._announce(events.LocalTrackUnpublished(publication), track, publication, self._participant)
         publication._end()
@@ -296,6 +300,7 @@ class LocalTracks:
         self._closed = True
         if self._dynacast is not None:
             self._dynacast.close()
+        self.backups.close()
         for publication in list(self.publications.values()):
             self._remove(publication)
 
@@ -329,7 +334,11 @@ class LocalTracks:
     def watched(self, update: rtc.SubscribedQualityUpdate) -> None:
         """The server says which layers of a track of ours somebody watches."""
         publication = self._find(update.track_sid, lambda: self.watched(update))
-        if publication is not None and self._dynacast is not None:
+        if publication is None:
+            return
+        if publication._options.backup_codec is not None:
+            self.backups.update(publication, update)
+        elif self._dynacast is not None:
             self._dynacast.update(publication, update)
 
     def changed(self, info: models.TrackInfo) -> None:

@@ -64,6 +64,7 @@ async def _replace(tracks: LocalTracks, publication: LocalTrackPublication, trac
             publication._track, publication._outgoing = previous, before
         raise
     _settle(tracks, publication, previous, before)
+    await tracks.backups.follow(publication)
     if publication.track is None:
         raise ClosedError("the track was unpublished while it was being replaced")
 

@@ -148,6 +148,7 @@ class LocalTrackPublication(TrackPublication):
         self._cid = outgoing.cid
         self._replacing = False
         self._sender: LocalSender | None = sender
+        self._backup: LocalSender | None = None  # what sends the second codec, while it is wanted
         self._publisher = publisher
         self._subscribed = asyncio.Event()
         self._ended = False
@@ -203,6 +204,8 @@ class LocalTrackPublication(TrackPublication):
             return
         self._muted = muted
         self._outgoing.enabled = not muted
+        if self._backup is not None:
+            self._backup.track.enabled = not muted
         if not by_server:
             self._publisher._publication_muted(self)
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from livekit.protocol import models, rtc
 
-from aiolivekit.core.dynacast import active_encodings
+from aiolivekit.core.dynacast import active_encodings, wants_codec
 from aiolivekit.core.encodings import Encoding
 
 LOW, MEDIUM, HIGH = models.VideoQuality.LOW, models.VideoQuality.MEDIUM, models.VideoQuality.HIGH
@@ -40,3 +40,11 @@ def test_what_is_not_named_stays() -> None:
 def test_a_single_encoding_is_sent_while_anything_of_it_is_watched(watched: dict[str, bool], active: bool) -> None:
     single = [Encoding(scalability_mode="L3T3_KEY")]
     assert active_encodings(update("av1", **watched), "av1", single, (not active,)) == (active,)
+
+
+def test_a_codec_is_wanted_when_something_of_it_is_watched() -> None:
+    assert wants_codec(update("vp8", LOW=True, HIGH=False), "VP8")
+    assert not wants_codec(update("vp8", LOW=False), "vp8")
+    assert not wants_codec(update("vp9", LOW=True), "vp8")
+    # An older server does not tell codecs apart.
+    assert not wants_codec(update(None, LOW=True), "vp8")

@@ -40,6 +40,7 @@ class RecordingSender:
         self.replacing: asyncio.Future[None] | None = None
         self.encodings = list(encodings)
         self.stereo = stereo
+        self.active = (True,) * len(self.encodings)
         self.degradation: DegradationPreference | None = None
 
     async def replace(self, track: OutgoingTrack) -> None:
@@ -49,6 +50,9 @@ class RecordingSender:
 
     async def encode(self, encodings: Sequence[Encoding]) -> None:
         self.encodings = list(encodings)
+
+    async def activate(self, active: Sequence[bool]) -> None:
+        self.active = tuple(active)
 
     async def prefer(self, degradation: DegradationPreference) -> None:
         self.degradation = degradation

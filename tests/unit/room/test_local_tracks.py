@@ -12,6 +12,7 @@ from livekit.protocol import models, rtc
 
 from aiolivekit.core.encodings import Encoding
 from aiolivekit.enums import (
+    BackupCodecPolicy,
     DegradationPreference,
     FrameMetadataFeature,
     TrackKind,
@@ -269,6 +270,17 @@ async def test_what_is_not_supported_is_said(
     assert stage.engine.calls == []
     software = TrackPublishOptions(video_encoder=VideoEncoderBackend.ENCODER_BACKEND_SOFTWARE)
     await stage.room.local_participant.publish_track(camera, software)
+
+
+async def test_a_backup_codec_is_announced_without_a_section(camera: LocalVideoTrack) -> None:
+    options = TrackPublishOptions(
+        video_codec=VideoCodec.VP9, backup_codec=VideoCodec.VP8, backup_codec_policy=BackupCodecPolicy.SIMULCAST
+    )
+    request = Announcement.of(camera, options, "cid").request
+    assert [(each.codec, each.cid) for each in request.simulcast_codecs] == [("vp9", "cid"), ("vp8", "")]
+    assert request.backup_codec_policy == models.BackupCodecPolicy.SIMULCAST
+    with pytest.raises(PublishError, match="another one"):
+        Announcement.of(camera, TrackPublishOptions(backup_codec=VideoCodec.VP8), "cid")
 
 
 async def test_a_priority_is_that_of_the_sender(microphone: LocalAudioTrack, camera: LocalVideoTrack) -> None:
