@@ -25,6 +25,7 @@ RUNS = {
     "five": "Five participants",
     "first_join": "From start to first join",
     "faults": "Random faults",
+    "random_loss": "5% random loss on the link",
 }
 
 
