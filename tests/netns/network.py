@@ -50,6 +50,10 @@ class Network:
         """The client's address as it is now."""
         return f"{self._subnet}.{self._last_byte}"
 
+    def reach(self, address: str) -> None:
+        """Let what is inside reach another address of this end, such as that of another link's."""
+        _run(["ip", "-n", self._name, "route", "add", f"{address}/32", "via", self.host])
+
     def loss(self, *, every_nth: int = 0, probability: float = 0.0, direction: Direction = "both") -> None:
         """Lose packets of every protocol from now on, instead of those that were lost so far.
 

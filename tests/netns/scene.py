@@ -1,4 +1,4 @@
-"""Two participants each at both servers and in both modes: one of the two inside the namespace."""
+"""Two participants each at both servers and in both modes: one at the end of a link that is broken, one of another."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from bench.raw.embedded import EmbeddedServer
 
 from aiolivekit.testing import RealServer
 
-from .network import Network
-from .person import Person, inside
+from .network import Network, network
+from .person import inside
 
 __all__ = ["Pair", "Servers", "pairs", "servers"]
 
@@ -30,11 +30,11 @@ class Servers:
 
 @dataclass(frozen=True)
 class Pair:
-    """Two in a room: `alice` inside the namespace, and `bob` in this process."""
+    """Two in a room: `alice` at the end of the link, and `bob` at the end of one that is well."""
 
     name: str
     alice: Any
-    bob: Person
+    bob: Any
 
     ALICE_TONE = 600.0
     BOB_TONE = 900.0
@@ -64,23 +64,27 @@ class Pair:
 
 
 @asynccontextmanager
-async def servers(network: Network, binary: Path | None = None) -> AsyncIterator[Servers]:
+async def servers(link: Network, binary: Path | None = None) -> AsyncIterator[Servers]:
     """Run both servers on this end of the link."""
     config = {
-        "bind_addresses": ["127.0.0.1", network.host],
-        "rtc": {"node_ip": network.host, "ips": {"includes": [f"{network.host}/32"]}},
+        "bind_addresses": ["127.0.0.1", link.host],
+        "rtc": {"node_ip": link.host, "ips": {"includes": [f"{link.host}/32"]}},
     }
     async with RealServer(binary=binary, config=config) as real:
-        with EmbeddedServer(host=network.host) as embedded:
+        with EmbeddedServer(host=link.host) as embedded:
             port = real.url.rpartition(":")[2]
-            yield Servers(real, f"ws://{network.host}:{port}", embedded)
+            yield Servers(real, f"ws://{link.host}:{port}", embedded)
 
 
 @asynccontextmanager
-async def pairs(running: Servers, network: Network, room: str) -> AsyncIterator[list[Pair]]:
+async def pairs(running: Servers, link: Network, room: str) -> AsyncIterator[list[Pair]]:
     """Have a pair for each server and mode join; they leave after the body."""
     async with AsyncExitStack() as stack:
-        there = await stack.enter_async_context(inside(network.enter))
+        # Not in this namespace: ICE would try, and may choose, the links of other tests, which come and go.
+        well = stack.enter_context(network())
+        well.reach(link.host)
+        alices = await stack.enter_async_context(inside(link.enter))
+        bobs = await stack.enter_async_context(inside(well.enter))
         made = []
         begins = []
         for kind in ("real", "embedded"):
@@ -88,9 +92,7 @@ async def pairs(running: Servers, network: Network, room: str) -> AsyncIterator[
             server = running.real if kind == "real" else running.embedded
             for mode in ("single", "dual"):
                 name = f"{kind}, {mode}"
-                bob = Person()
-                stack.push_async_callback(bob.leave)
-                pair = Pair(name, there.person(name), bob)
+                pair = Pair(name, alices.person(name), bobs.person(name))
                 tokens = tuple(server.token(each, room=f"{room}-{mode}") for each in ("alice", "bob"))
                 begins.append(pair.begin(url, tokens, single=mode == "single"))
                 made.append(pair)

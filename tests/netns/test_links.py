@@ -16,7 +16,7 @@ from .scene import Pair, Servers, pairs
 _MESSAGES = 1000
 _PAUSE = 0.005
 _LOST = ("signal", "publisher", "subscriber", "leave")
-"""What may be noticed first: it is signalling, unless the machine is slow; nothing else is a word for a dead network."""
+"""What may be noticed first: it is signalling, unless the machine is slow. No other word stands for a dead network."""
 _BACK = 40.0
 """Seconds until a recovery must have been reported; generous, it takes a few."""
 
