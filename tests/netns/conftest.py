@@ -10,7 +10,7 @@ import pytest_asyncio
 
 from aiolivekit.testing.plugin import unavailable
 
-from .network import Network, missing_tools, network, probe
+from .network import Network, apart, missing_tools, network, probe
 from .scene import Servers, servers
 
 
@@ -28,7 +28,7 @@ def namespaces_allowed() -> None:
 @pytest.fixture
 def link(namespaces_allowed: None) -> Iterator[Network]:
     """A client's link; it works when the test begins."""
-    with network() as made:
+    with apart(), network() as made:
         yield made
 
 

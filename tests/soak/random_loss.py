@@ -14,7 +14,7 @@ import sys
 import time
 from typing import Any
 
-from ..netns.network import missing_tools, network, probe
+from ..netns.network import apart, missing_tools, network, probe
 from ..netns.scene import Pair, pairs, servers
 
 __all__ = ["run"]
@@ -36,7 +36,7 @@ async def run(*, quick: bool) -> dict[str, Any]:
     seed = int(os.environ.get("LOSS_SEED", random.SystemRandom().randrange(10**6)))
     seconds = float(os.environ.get("LOSS_SECONDS", QUICK_SECONDS if quick else SECONDS))
     print(f"seed {seed}", file=sys.stderr)
-    with network() as link:
+    with apart(), network() as link:
         async with servers(link) as running, pairs(running, link, "soak") as made:
             link.loss(probability=PROBABILITY)
             end = time.monotonic() + seconds
