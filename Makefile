@@ -7,7 +7,7 @@ BROWSER := tests/interop/browser
 # Most tests wait for a server most of the time. Each worker has servers of its own.
 PYTEST_WORKERS := -n auto --maxprocesses 4 --dist worksteal
 
-.PHONY: help demo test browser check format bench matrix soak transcripts lock wheel clean
+.PHONY: help demo test browser check format bench matrix soak fuzz transcripts lock wheel clean
 
 help:
 	@echo "make demo    two participants exchange text, a tone and a picture through the dev server"
@@ -17,6 +17,7 @@ help:
 	@echo "make transcripts  compare the signalling of the real and of the dev server"
 	@echo "make matrix  faults of every kind at every moment, in pairs (an hour; MATRIX_ARGS=\"--shard 1/2\")"
 	@echo "make soak    the dev server's long runs (minutes each; SOAK_ARGS=\"--quick\" to see that they work)"
+	@echo "make fuzz    an hour of mangled packets (FUZZ_ARGS=\"--seconds 60\"); installs atheris"
 	@echo "make lock    resolve the dependencies anew into requirements.lock"
 	@echo "make wheel   build the wheel and the source archive into dist/"
 
@@ -55,6 +56,10 @@ matrix: $(READY)
 
 soak: $(READY)
 	$(BIN)/python -m tests.soak $(SOAK_ARGS)
+
+fuzz: $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check "atheris>=3,<4"
+	$(BIN)/python -m tests.fuzz $(FUZZ_ARGS)
 
 transcripts: $(READY)
 	$(BIN)/python -m transcripts --output docs/results $(TRANSCRIPTS_ARGS)

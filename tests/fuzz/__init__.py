@@ -1,0 +1,1 @@
+"""What others send, mangled: targets, their corpus, and the program that looks for more (`make fuzz`)."""
