@@ -4,8 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 BROWSER := tests/interop/browser
-# Most tests wait for a server most of the time. Each worker has servers of its own.
-PYTEST_WORKERS := -n auto --maxprocesses 4 --dist worksteal
+# Most tests wait for a server most of the time: one worker more than there are cores, each with servers of its own.
+WORKERS = $(shell $(PYTHON) -c 'import os; print(min(4, (os.cpu_count() or 1) + 1))')
+PYTEST_WORKERS = -n $(WORKERS) --dist worksteal
 
 .PHONY: help demo test browser check format bench matrix soak fuzz transcripts lock wheel clean
 

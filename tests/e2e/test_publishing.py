@@ -11,6 +11,7 @@ import pytest
 from aiolivekit.core.encodings import Encoding
 from aiolivekit.enums import DegradationPreference
 from aiolivekit.options import AudioEncoding, VideoEncoding
+from aiolivekit.stats import OutboundRtpStreamStats
 
 from . import media
 from .conftest import OURS
@@ -21,17 +22,18 @@ pytestmark = pytest.mark.e2e
 rtc: Any = OURS.rtc
 
 
-async def outbound(track: Any) -> dict[str, dict[str, Any]]:
+async def outbound(track: Any) -> dict[str, OutboundRtpStreamStats]:
     """What is sent of a track, by rid."""
-    return {each.get("rid", ""): each for each in await track.get_stats() if each["type"] == "outbound-rtp"}
+    sent = [each.outbound_rtp.outbound for each in await track.get_stats() if each.outbound_rtp is not None]
+    return {each.rid: each for each in sent}
 
 
-async def settled(track: Any, sizes: dict[str, tuple[int, int]]) -> dict[str, dict[str, Any]]:
+async def settled(track: Any, sizes: dict[str, tuple[int, int]]) -> dict[str, OutboundRtpStreamStats]:
     """Wait until every layer is sent in its size; encoders may begin with smaller ones."""
     async with asyncio.timeout(DEADLINE):
         while True:
             sent = await outbound(track)
-            if {rid: (each.get("frameWidth"), each.get("frameHeight")) for rid, each in sent.items()} == sizes:
+            if {rid: (each.frame_width, each.frame_height) for rid, each in sent.items()} == sizes:
                 return sent
             await asyncio.sleep(0.05)
 
@@ -67,7 +69,7 @@ async def test_layers_are_sent_as_they_are_announced(livekit_server, livekit_tok
             assert parameters.degradation_preference == "maintain-resolution"
             sent = await settled(track, announced)
             for rid, each in sent.items():
-                assert each.get("targetBitrate", 0) <= bitrates[rid]
+                assert each.target_bitrate <= bitrates[rid]
         await source.aclose()
 
 
@@ -90,7 +92,7 @@ async def test_the_scalability_mode_asked_for_is_in_force(livekit_server, liveki
             assert encoding.scalability_mode == mode
 
             async def sent_so() -> None:
-                while [each.get("scalabilityMode") for each in (await outbound(track)).values()] != [mode]:
+                while [each.scalability_mode for each in (await outbound(track)).values()] != [mode]:
                     await asyncio.sleep(0.05)
 
             await asyncio.wait_for(sent_so(), DEADLINE)
