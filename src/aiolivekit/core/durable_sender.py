@@ -14,9 +14,9 @@ __all__ = ["DurableSender", "Replay", "SendAgain", "Undelivered"]
 
 LOOK_EVERY = 0.5
 """Seconds between two looks at who lacks what, as long as anything is kept."""
-LINGER = 10.0
+LINGER = 30.0
 """Seconds for which a broadcast is kept at least; the server announces newcomers late."""
-GRACE = 10.0
+GRACE = 30.0
 """Seconds after which a participant that has not acknowledged anything uses another client."""
 OVERDUE = 3.0
 """Seconds without progress after which a receiver is probed."""

@@ -148,6 +148,7 @@ class Sessions:
             takes_data=self._hand_on,
             gave_up=self._take_back,
             received=self._received,
+            comes_back=self._session is not None,
             flight=self._flight.tap(epoch),
         )
         session, _ = await self._access.join(lambda url, token: RtcSession.connect(url, token, self._options, context))

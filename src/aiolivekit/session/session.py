@@ -65,6 +65,8 @@ class SessionContext:
         gave_up: Told that it could not be connected, before what waits for its channels fails.
         sequence: Numbers of our reliable packets.
         received: Which reliable packets of others were seen.
+        comes_back: Whether another session follows if this one cannot be connected. The server is told nothing then: it
+            would tell the others that we left of our own will, and they would keep nothing for us.
         flight: Where it is written down what happens.
     """
 
@@ -74,6 +76,7 @@ class SessionContext:
     gave_up: Callable[[RtcSession], None] = lambda _session: None
     sequence: SendSequence = field(default_factory=SendSequence)
     received: ReceiveState = field(default_factory=ReceiveState)
+    comes_back: bool = False
     flight: FlightTap = SILENT
 
 
@@ -133,9 +136,11 @@ class RtcSession:
         try:
             join = await session._join(url, token)
             await session._wait_connected()
-        except BaseException:
+        except BaseException as error:
             context.gave_up(session)
-            await finish_despite_cancel(session.aclose(DisconnectReason.JOIN_FAILURE))
+            # Who cancels a join wants to be out of the room.
+            leave = not context.comes_back or not isinstance(error, Exception)
+            await finish_despite_cancel(session.aclose(DisconnectReason.JOIN_FAILURE, leave=leave))
             raise
         return session, join
 
