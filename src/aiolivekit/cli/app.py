@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from .._version import __version__
+from .codecs import codecs
 from .demo.command import demo
 from .doctor.command import doctor
 from .flight import flight
@@ -63,6 +64,7 @@ app.command()(demo)
 app.command()(server)
 app.command()(doctor)
 app.command()(flight)
+app.add_typer(codecs, name="codecs")
 
 
 class _LogLines(logging.Handler):

@@ -9,7 +9,7 @@ import webrtc
 
 from ..core.encodings import Encoding
 from ..enums import DegradationPreference
-from ..errors import MediaError
+from ..errors import CodecUnavailableError, MediaError
 
 __all__ = ["LocalMedia", "LocalSender", "MediaKind", "OutgoingTrack", "RemoteMedia"]
 
@@ -278,5 +278,5 @@ def _prefer(transceiver: webrtc.RTCRtpTransceiver, kind: MediaKind, codec: str) 
     wanted = f"{kind}/{codec}".lower()
     chosen = [each for each in codecs if each.mime_type.lower() == wanted]
     if not chosen:
-        raise MediaError(f"libwebrtc cannot send {codec}")
+        raise CodecUnavailableError(f"libwebrtc cannot send {codec}")
     transceiver.set_codec_preferences(chosen + [each for each in codecs if each not in chosen])

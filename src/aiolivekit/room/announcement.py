@@ -13,6 +13,7 @@ from ..core.encodings import Encoding, audio_encodings, degradation, video_encod
 from ..enums import BackupCodecPolicy, DegradationPreference, TrackSource, VideoCodec, VideoEncoderBackend, VideoQuality
 from ..errors import PublishError, UnsupportedError
 from ..options import TrackPublishOptions
+from ..peer.capabilities import check_can_send
 from .track import LocalAudioTrack, LocalTrack
 
 __all__ = ["Announcement"]
@@ -53,6 +54,7 @@ class Announcement:
 
         Raises:
             PublishError: If the options contradict themselves.
+            CodecUnavailableError: If they ask for a codec that is not there.
             UnsupportedError: If they ask for what libwebrtc as it is here cannot do.
         """
         source = options.source if options.source is not None else TrackSource.SOURCE_UNKNOWN
@@ -94,7 +96,10 @@ class Announcement:
         request.type = models.TrackType.VIDEO
         request.width = width
         request.height = height
-        codec = options.video_codec if options.video_codec is not None else VideoCodec.VP8
+        codec = VideoCodec(options.video_codec) if options.video_codec is not None else VideoCodec.VP8
+        check_can_send(codec.name)
+        if options.backup_codec is not None:
+            check_can_send(VideoCodec(options.backup_codec).name)
         layers = [
             models.VideoLayer(
                 quality=_QUALITIES[layer.quality],
