@@ -2,7 +2,7 @@
 
 Each sender and each receiver can have one chain. A step belongs to a layer, and the layers are ordered by their
 distance from the codec: what is sent passes them upwards, what is received downwards. So whoever adds a trailer to
-the frames need not know of whoever encrypts them.
+the frames need not know of whoever encrypts them. The order of the layers is that of LiveKit's other clients.
 
 The frames run on the process' media thread and not on the application's loop: a handler that blocks that loop must
 not cost frames (libwebrtc holds 60 of them and then drops the oldest). `webrtc.RTCRtpScriptTransform` gives them as
@@ -33,10 +33,10 @@ _logger = logging.getLogger("aiolivekit.peer")
 class FrameLayer(enum.IntEnum):
     """Where in a chain a step stands; the higher, the farther from the codec."""
 
-    TRAILER = 0
-    """What is added to the content of a frame, and protected with it."""
-    CIPHER = 1
+    CIPHER = 0
     """Encryption end to end."""
+    TRAILER = 1
+    """What LiveKit's clients append to a frame that is encrypted already: a trailer is readable for the server."""
 
 
 class EncodedFrame:

@@ -114,13 +114,13 @@ async def test_sent_frames_pass_the_layers_upwards_and_received_ones_downwards()
             frame.data = frame.data[: -len(word)]
             return True
 
-        def take_trailer(frame: EncodedFrame) -> bool:
-            return take(b"trailer", frame) and at_the_end(frame)
+        def take_cipher(frame: EncodedFrame) -> bool:
+            return take(b"cipher", frame) and at_the_end(frame)
 
-        theirs.set_step(FrameLayer.TRAILER, take_trailer)
-        theirs.set_step(FrameLayer.CIPHER, lambda frame: take(b"cipher", frame))
-        ours.set_step(FrameLayer.CIPHER, lambda frame: add(b"cipher", frame))
+        theirs.set_step(FrameLayer.TRAILER, lambda frame: take(b"trailer", frame))
+        theirs.set_step(FrameLayer.CIPHER, take_cipher)
         ours.set_step(FrameLayer.TRAILER, lambda frame: add(b"trailer", frame))
+        ours.set_step(FrameLayer.CIPHER, lambda frame: add(b"cipher", frame))
         await at_the_end.wait(5)
         assert at_the_end.threads == {"aiolivekit-media"}
         assert (ours.outgoing, theirs.outgoing, ours.kind) == (True, False, "audio")
