@@ -8,6 +8,7 @@ from typing import Any, Literal, Protocol
 import webrtc
 
 from ..core.encodings import Encoding
+from ..core.packet_trailer import MetadataWindow
 from ..enums import DegradationPreference
 from ..errors import CodecUnavailableError, MediaError
 from .transforms import FrameChain, FrameChains
@@ -43,10 +44,12 @@ class OutgoingTrack:
         local: The source.
     """
 
-    __slots__ = ("_track", "kind")
+    __slots__ = ("_track", "kind", "metadata")
 
     def __init__(self, local: LocalMedia) -> None:
         self._track = local.media_track.clone()
+        self.metadata: MetadataWindow | None = getattr(local, "metadata", None)
+        """What belongs to its newest pictures."""
         self.kind: MediaKind = "audio" if self._track.kind == "audio" else "video"
 
     @property
