@@ -367,6 +367,9 @@ class RoomOptions:
     Args:
         auto_subscribe: Subscribe to tracks as they are published.
         dynacast: Stop sending simulcast layers nobody watches.
+        adaptive_stream: Be sent each video track as large as its `VideoStream`s need it (`VideoStream.wanted_size`),
+            and not at all while it has none, or all are hidden (not in `livekit.rtc`). What is said of a publication by
+            `set_enabled`, `set_video_quality`, `set_video_dimensions` counts instead.
         e2ee: The older name of `encryption`; encrypts media only.
         encryption: End-to-end encryption of media and data.
         rtc_config: ICE settings.
@@ -390,6 +393,7 @@ class RoomOptions:
 
     auto_subscribe: bool = True
     dynacast: bool = False
+    adaptive_stream: bool = False
     e2ee: Any | None = None
     encryption: Any | None = None
     rtc_config: RtcConfiguration | None = None

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import MutableSet
+from collections.abc import Callable, MutableSet
 from typing import TYPE_CHECKING, Any, ClassVar, get_args
 from weakref import WeakSet
 
@@ -188,6 +188,7 @@ class RemoteVideoTrack(_RemoteTrack):
 
     _kind = TrackKind.KIND_VIDEO
     _frame_metadata: MetadataWindow | None = None  # what arrives beside the pictures, if anything does
+    _on_demand: Callable[[], None] | None = None  # told when its streams may need it otherwise
 
 
 LocalTrack = LocalVideoTrack | LocalAudioTrack
