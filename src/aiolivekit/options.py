@@ -132,7 +132,8 @@ class TrackPublishOptions(_Fields):
         simulcast: Whether a picture is sent in layers; yes by default, where it is large enough.
         source: Where the track comes from.
         stream: The name of a group of tracks that are played in step.
-        preconnect_buffer: Announce that what was captured before the room was connected is sent too.
+        preconnect_buffer: Send to the room's agent what was played before it listened, from when the track is being
+            published, or from `AudioSource.start_preconnect_buffer`.
         frame_metadata_features: What of the metadata of captured pictures travels beside them (`FrameMetadata`).
         scalability_mode: Layers inside an encoding, such as `L3T3_KEY`; the picture is then sent in one encoding.
         video_encoder: There are software encoders only; anything else is not supported (`UnsupportedError`).

@@ -24,6 +24,7 @@ from .emitter import EventEmitter
 from .flight_events import note_event
 from .members import Members
 from .packets import DataPacket, SipDTMF, segments_of
+from .preconnect import PreconnectBuffers
 from .report import Episodes, ReconnectReport
 from .rpc import rpc_calls, tell_departure
 from .stream_places import note_place
@@ -84,6 +85,7 @@ class Visit:
         self.rpc = self.members.local._rpc = rpc_calls(self, self.streams)
         self.members.load(join.other_participants)
         self.data_tracks = RoomDataTracks(self)
+        self._preconnect = PreconnectBuffers(self.members)
         self._remote = self.members.remote
         self._engine_events: EngineEvents | None = engine_events
         self._republishing: asyncio.Task[None] | None = None
@@ -135,6 +137,7 @@ class Visit:
         tell_presence(self.durable, event)
         tell_departure(self.rpc, event)
         tell_streams(self.streams, event)
+        self._preconnect.follow(event)
         self.announce(event, *concerned)
 
     # -- data ---------------------------------------------------------------------------------------
@@ -326,6 +329,7 @@ class Visit:
                 await self.durable.flush()
         finally:
             await self.engine.close(reason)
+            await self._preconnect.aclose()
             await self.durable.aclose()
             await self.rpc.aclose()
             await self.streams.aclose()
@@ -337,6 +341,7 @@ class Visit:
         self.data_tracks.close()
         self.rpc.close()
         self.streams.close()
+        self._preconnect.close()
         self.members.close()
         self.members.local._set_disconnect_reason(reason)
         self._room._visit_ended(self)
