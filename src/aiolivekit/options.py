@@ -270,7 +270,7 @@ class BackoffPolicy:
 
     attempts: int = 10
     duration: float = 45.0
-    first: float = 0.05
+    first: float = 0.02
     base: float = 0.3
     cap: float = 7.0
 

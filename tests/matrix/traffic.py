@@ -43,7 +43,9 @@ class Stream:
         self.refused: dict[int, str] = {}
         """Those that were not taken, and why: the sender knows of them."""
         self.undelivered = 0
-        """Of how many the sender was told that they may not have arrived."""
+        """Of how many the sender was told that they may not have arrived at anybody."""
+        self.absent = 0
+        """Of how many the sender was told that somebody may not have got them, who was out of the room."""
         self._sender = sender
         self._count = count
         self._pause = pause
@@ -59,8 +61,11 @@ class Stream:
         if packet.topic == self.topic:
             self.heard.append(int(packet.data))
 
-    def _told(self, count: int, _reason: str) -> None:
-        self.undelivered += count
+    def _told(self, count: int, reason: str) -> None:
+        if reason.endswith(" the room"):
+            self.absent += count
+        else:
+            self.undelivered += count
 
     def struck(self) -> None:
         """Take note of what has arrived when the fault happens; the rest is on its way, or not sent yet."""
@@ -101,7 +106,7 @@ class Stream:
         Args:
             exact: Whether nothing may be missing.
             receiver_back: When the receiver was in the room again, if it had to join anew: what was on its way to its
-                old session, or sent before, may be lost on the server, which tells nobody (`time.monotonic()`).
+                old session, or sent before, may be lost on the server; the sender is told (`time.monotonic()`).
             sender_restarted: Whether the sender had to join again.
         """
         heard = self.heard
@@ -119,6 +124,7 @@ class Stream:
             "missing": len(missing),
             "refused": len(self.refused),
             "undelivered": self.undelivered,
+            "absent": self.absent,
         }
         if exact:
             assert not missing, f"{self.topic}: missing {missing[:10]} of {account}"
@@ -126,6 +132,7 @@ class Stream:
         elif unexplained:
             assert sender_restarted, f"{self.topic}: lost without a word: {account}"
             assert unexplained <= self.undelivered, f"{self.topic}: more lost than told: {account}"
+        assert len(missing) <= self.undelivered + self.absent, f"{self.topic}: more lost than told: {account}"
         return account
 
 

@@ -17,6 +17,7 @@ from ..enums import ConnectionState, DisconnectReason
 from ..options import DataStreamOptions, DurableOptions, RoomOptions
 from ..session import events as from_session
 from . import events
+from .absences import RoomAbsences, tell_absence
 from .chat import Chat
 from .data_tracks import RoomDataTracks
 from .durability import durable_messages, tell_presence
@@ -77,6 +78,7 @@ class Visit:
         )
         self.durable = durable_messages(self, options.durable or DurableOptions())
         self.members.local._durable = self.durable
+        self.absences = RoomAbsences(self)
         self.streams = data_streams(self, room, options.data_stream or DataStreamOptions())
         self.members.local._data_streams = self.streams
         self.chat = Chat(self)
@@ -133,6 +135,7 @@ class Visit:
 
     def _announce_member(self, event: events.RoomEvent, *concerned: EventEmitter[Any] | None) -> None:
         tell_presence(self.durable, event)
+        tell_absence(self.absences, event)
         tell_departure(self.rpc, event)
         tell_streams(self.streams, event)
         self.announce(event, *concerned)
@@ -335,6 +338,7 @@ class Visit:
         self._stop_republishing()
         self.durable.close("the room was disconnected before they were acknowledged")
         self.data_tracks.close()
+        self.absences.close()
         self.rpc.close()
         self.streams.close()
         self.members.close()

@@ -9,11 +9,13 @@ from dataclasses import dataclass, field
 
 from livekit.protocol import models
 
+from ..core.absences import SentLedger
 from ..core.outbox import Outbox
 from ..core.reliable import SendSequence
 from ..core.retained import RetainedPackets
 from ..errors import DataTimeoutError, OutboxFullError, PacketTooLargeError
 from ..peer.channel import DataChannel
+from .packets import DURABLE_PREFIX
 
 __all__ = ["MAX_PACKET_SIZE", "Lane", "Waiting"]
 
@@ -45,6 +47,7 @@ class Lane:
         high: Bytes in libwebrtc above which packets wait.
         sequence: Numbers the packets; `None` on a lossy channel.
         on_status: Told when the buffered amount crosses the low threshold, and whether it is low now.
+        ledger: Where it is written down what was sent to whom.
     """
 
     __slots__ = (
@@ -56,6 +59,7 @@ class Lane:
         "channel",
         "failed",
         "is_low",
+        "ledger",
         "max_size",
         "outbox",
         "retained",
@@ -64,9 +68,15 @@ class Lane:
     )
 
     def __init__(
-        self, channel: DataChannel, high: int, sequence: SendSequence | None, on_status: Callable[[bool], None]
+        self,
+        channel: DataChannel,
+        high: int,
+        sequence: SendSequence | None,
+        on_status: Callable[[bool], None],
+        ledger: SentLedger | None = None,
     ) -> None:
         self.channel = channel
+        self.ledger = ledger
         self.is_low = True
         self._threshold = self._armed = channel.low_threshold
         self._on_status = on_status
@@ -145,6 +155,9 @@ class Lane:
         now = _monotonic()
         if sequence is not None:
             self.retained.keep(sequence.next(), data, buffered + len(data), now)
+            if self.ledger is not None and not packet.user.id.startswith(DURABLE_PREFIX):
+                # Durable messages are answered for one by one, by those who sent and who receive them.
+                self.ledger.note(packet.destination_identities, now)
             if self._look is None:
                 self._look = asyncio.get_running_loop().call_later(_LOOK_INTERVAL, self._look_at_buffer)
         if bulk:

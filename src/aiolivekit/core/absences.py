@@ -1,0 +1,142 @@
+"""What was sent to people while they were out of the room: the protocol drops it, and we say so.
+
+A server tells that somebody left, and that the same identity came back under another sid, but not what they got. So
+what is counted is all that was for them from when they surely received for the last time until they could again.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+__all__ = ["HORIZON", "Absences", "Lost", "SentLedger"]
+
+HORIZON = 40.0
+"""Seconds for which is known when what was sent."""
+_EXPECTED = 20.0
+"""Seconds for which somebody who left is expected back."""
+_BUCKET = 0.1
+_MAX_NAMED = 1000
+_MAX_AWAY = 10_000
+
+
+@dataclass(slots=True)
+class _Bucket:
+    began: float
+    to_all: int = 0
+    named: dict[str, int] | None = None
+    rest: int = 0
+    """Sent to some by name, when the names had become too many to keep."""
+
+
+class SentLedger:
+    """How many reliable packets were sent to whom in the last seconds, to a tenth of a second."""
+
+    __slots__ = ("_buckets",)
+
+    def __init__(self) -> None:
+        self._buckets: deque[_Bucket] = deque(maxlen=int(HORIZON / _BUCKET))
+
+    def note(self, destinations: Sequence[str], now: float) -> None:
+        """Take note of a packet.
+
+        Args:
+            destinations: The identities it is for; empty for everybody.
+            now: When it is handed over.
+        """
+        buckets = self._buckets
+        if not buckets or now >= buckets[-1].began + _BUCKET:
+            buckets.append(_Bucket(now))
+        bucket = buckets[-1]
+        if not destinations:
+            bucket.to_all += 1
+            return
+        if bucket.named is None:
+            bucket.named = {}
+        for identity in destinations:
+            if identity in bucket.named or len(bucket.named) < _MAX_NAMED:
+                bucket.named[identity] = bucket.named.get(identity, 0) + 1
+            else:
+                bucket.rest += 1
+
+    def count(self, identity: str, since: float, until: float) -> int:
+        """Return how many were sent to somebody between two moments, or a few more."""
+        return sum(
+            each.to_all + each.rest + (0 if each.named is None else each.named.get(identity, 0))
+            for each in self._buckets
+            if each.began + _BUCKET > since and each.began <= until
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """Up to `count` packets did not reach somebody, who came back, or has not."""
+
+    identity: str
+    count: int
+    came_back: bool
+
+
+@dataclass(slots=True)
+class _Away:
+    sid: str
+    since: float
+    left: float
+    purposely: bool
+
+
+class Absences:
+    """Who is out of the room, and what they miss.
+
+    Args:
+        ledger: What is sent.
+    """
+
+    def __init__(self, ledger: SentLedger) -> None:
+        self._ledger = ledger
+        self._away: dict[str, _Away] = {}
+
+    def left(self, identity: str, sid: str, received: float, now: float, *, purposely: bool) -> None:
+        """Somebody is gone.
+
+        Args:
+            identity: Who.
+            sid: Of the session that ended.
+            received: Until when they surely received.
+            now: The time.
+            purposely: Whether they left of their own will, or were sent away: then what was sent before has its end.
+        """
+        known = self._away.get(identity)
+        if known is None and len(self._away) < _MAX_AWAY:
+            self._away[identity] = _Away(sid, now if purposely else min(received, now), now, purposely)
+
+    def joined(self, identity: str, sid: str) -> None:
+        """Somebody is in the room; if it is the same session, they were never out of it."""
+        known = self._away.get(identity)
+        if known is not None and known.sid == sid:
+            del self._away[identity]
+
+    def active(self, identity: str, received: float) -> Lost | None:
+        """Somebody can receive, and has got what was sent since `received`; return what was lost on them."""
+        away = self._away.pop(identity, None)
+        if away is None:
+            return None
+        count = self._ledger.count(identity, away.since, received)
+        return Lost(identity, count, True) if count else None
+
+    def expire(self, now: float) -> list[Lost]:
+        """Expect those who left long ago no more; return what was lost on them before they left."""
+        over = [identity for identity, away in self._away.items() if away.left + _EXPECTED <= now]
+        lost = []
+        for identity in over:
+            away = self._away.pop(identity)
+            count = 0 if away.purposely else self._ledger.count(identity, away.since, away.left)
+            if count:
+                lost.append(Lost(identity, count, False))
+        return lost
+
+    @property
+    def next(self) -> float | None:
+        """When `expire` has something to do."""
+        return min((away.left + _EXPECTED for away in self._away.values()), default=None)
