@@ -86,7 +86,9 @@ class Client(ABC):
     # -- the room --
 
     @abstractmethod
-    async def join(self, url: str, token: str, *, single: bool, auto_subscribe: bool = True) -> None:
+    async def join(
+        self, url: str, token: str, *, single: bool, auto_subscribe: bool = True, dynacast: bool = False
+    ) -> None:
         """Join; raises `JoinRefusedError`."""
 
     @abstractmethod

@@ -57,8 +57,12 @@ class PageClient(Client):
 
     # -- the room --
 
-    async def join(self, url: str, token: str, *, single: bool, auto_subscribe: bool = True) -> None:
-        answer = await self._call("join", url=url, token=token, single=single, autoSubscribe=auto_subscribe)
+    async def join(
+        self, url: str, token: str, *, single: bool, auto_subscribe: bool = True, dynacast: bool = False
+    ) -> None:
+        answer = await self._call(
+            "join", url=url, token=token, single=single, autoSubscribe=auto_subscribe, dynacast=dynacast
+        )
         if "refused" in answer:
             raise JoinRefusedError(f"{answer['reason']} {answer['status']}: {answer['message']}")
 

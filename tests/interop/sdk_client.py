@@ -139,8 +139,10 @@ class SdkClient(Client):
 
     # -- the room --
 
-    async def join(self, url: str, token: str, *, single: bool, auto_subscribe: bool = True) -> None:
-        options = self._rtc.RoomOptions(single_peer_connection=single, auto_subscribe=auto_subscribe)
+    async def join(
+        self, url: str, token: str, *, single: bool, auto_subscribe: bool = True, dynacast: bool = False
+    ) -> None:
+        options = self._rtc.RoomOptions(single_peer_connection=single, auto_subscribe=auto_subscribe, dynacast=dynacast)
         refusal = aiolivekit.ConnectError if self._rtc is aiolivekit else self._rtc.ConnectError
         try:
             await self.room.connect(url, token, options)

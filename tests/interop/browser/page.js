@@ -16,6 +16,8 @@
   const dataTracks = new Map();
   const remoteDataTracks = new Map();
   const dataStreams = new Map();
+  // What `studio.js` keeps is forgotten too.
+  const forget = [];
 
   const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
   const tell = (name, details = {}) => window.interopEvent({ name, ...details });
@@ -129,10 +131,11 @@
   }
 
   const commands = {
-    async join({ url, token, single, autoSubscribe }) {
+    async join({ url, token, single, autoSubscribe, dynacast }) {
       room = new Room({
         singlePeerConnection: single,
         adaptiveStream: false,
+        dynacast,
         stopLocalTrackOnUnpublish: false,
         disconnectOnPageLeave: false,
       });
@@ -389,8 +392,13 @@
       for (const { element } of videos.values()) element.remove();
       videos.clear();
       for (const map of [dataTracks, remoteDataTracks, dataStreams]) map.clear();
+      for (const each of forget) each();
     },
   };
 
   window.interop = (name, args) => commands[name](args);
+  window.interopParts = {
+    commands, forget, until, audioContext, cleanups, localPublication, remotePublication, base64,
+    local: () => room.localParticipant,
+  };
 })();
