@@ -27,9 +27,11 @@ if TYPE_CHECKING:
     )
     from .media.frame_processor import FrameProcessor
     from .media.media_devices import InputCapture, MediaDevices, OutputPlayer
+    from .media.media_player import MediaPlayer
     from .media.platform_audio import AudioDeviceInfo, PlatformAudio, PlatformAudioOptions, PlatformAudioSource
     from .media.synchronizer import AVSynchronizer
     from .media.utils import combine_audio_frames, sine_wave_generator
+    from .media.video_capture import CameraInfo, VideoCapture
     from .media.video_frame import VideoFrame
     from .media.video_source import VideoSource
     from .media.video_stream import VideoFrameEvent, VideoStream
@@ -94,6 +96,7 @@ __all__ = [
     "ByteStreamInfo",
     "ByteStreamReader",
     "ByteStreamWriter",
+    "CameraInfo",
     "ChatMessage",
     "DataPacket",
     "DataTrackFrame",
@@ -122,6 +125,7 @@ __all__ = [
     "LocalTrackPublication",
     "LocalVideoTrack",
     "MediaDevices",
+    "MediaPlayer",
     "NoiseCancellationOptions",
     "OutputPlayer",
     "Participant",
@@ -153,6 +157,7 @@ __all__ = [
     "TrackPublication",
     "Transcription",
     "TranscriptionSegment",
+    "VideoCapture",
     "VideoFrame",
     "VideoFrameEvent",
     "VideoSource",
@@ -183,9 +188,11 @@ _LAZY = {
     ),
     "media.frame_processor": ("FrameProcessor",),
     "media.media_devices": ("InputCapture", "MediaDevices", "OutputPlayer"),
+    "media.media_player": ("MediaPlayer",),
     "media.platform_audio": ("AudioDeviceInfo", "PlatformAudio", "PlatformAudioOptions", "PlatformAudioSource"),
     "media.synchronizer": ("AVSynchronizer",),
     "media.utils": ("combine_audio_frames", "sine_wave_generator"),
+    "media.video_capture": ("CameraInfo", "VideoCapture"),
     "media.video_frame": ("VideoFrame",),
     "media.video_source": ("VideoSource",),
     "media.video_stream": ("VideoFrameEvent", "VideoStream"),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 __all__ = [
     "AlreadyPublishedError",
+    "CaptureError",
     "ChannelClosedError",
     "ClosedError",
     "ConnectError",
@@ -20,6 +21,7 @@ __all__ = [
     "InvalidUrlError",
     "LiveKitError",
     "MediaError",
+    "MediaFileError",
     "NegotiationError",
     "NotConnectedError",
     "OutboxFullError",
@@ -30,6 +32,7 @@ __all__ = [
     "PublishDataTrackError",
     "PublishError",
     "PushFrameError",
+    "RecordingError",
     "RequestError",
     "RequestTimeoutError",
     "RoomNotFoundError",
@@ -318,6 +321,21 @@ class UnsupportedError(MediaError, NotImplementedError):
 
 class PlatformAudioError(MediaError):
     """A microphone or speaker could not be listed, chosen or opened."""
+
+
+class MediaFileError(MediaError):
+    """A file or URL could not be opened, read or decoded, or the `media` extra is missing."""
+
+
+class CaptureError(MediaError):
+    """A camera or screen could not be opened, or gave no more pictures, or the `media` extra is missing."""
+
+
+class RecordingError(MediaError):
+    """A recording could not be begun or written (no such container, no room on the disk, no permission).
+
+    What was written before is kept. Its cause is what the system said, if it said anything.
+    """
 
 
 class StreamError(LiveKitError, ConnectionError):
