@@ -17,6 +17,9 @@ HORIZON = 40.0
 _EXPECTED = 20.0
 """Seconds for which somebody who left is expected back."""
 _BUCKET = 0.1
+_SETTLING, _SETTLING_BEHIND_MUCH = 0.5, 5.0
+"""Seconds a packet takes at most to everybody who is heard, and if it was handed over behind much else."""
+_MUCH = 64 * 1024
 _MAX_NAMED = 1000
 _MAX_AWAY = 10_000
 
@@ -28,6 +31,8 @@ class _Bucket:
     named: dict[str, int] | None = None
     rest: int = 0
     """Sent to some by name, when the names had become too many to keep."""
+    behind: int = 0
+    """Bytes that libwebrtc held when one of them was handed over, at most."""
 
 
 class SentLedger:
@@ -38,17 +43,20 @@ class SentLedger:
     def __init__(self) -> None:
         self._buckets: deque[_Bucket] = deque(maxlen=int(HORIZON / _BUCKET))
 
-    def note(self, destinations: Sequence[str], now: float) -> None:
+    def note(self, destinations: Sequence[str], now: float, behind: int = 0) -> None:
         """Take note of a packet.
 
         Args:
             destinations: The identities it is for; empty for everybody.
             now: When it is handed over.
+            behind: Bytes that are handed over and have not left yet.
         """
         buckets = self._buckets
         if not buckets or now >= buckets[-1].began + _BUCKET:
             buckets.append(_Bucket(now))
         bucket = buckets[-1]
+        if behind > bucket.behind:
+            bucket.behind = behind
         if not destinations:
             bucket.to_all += 1
             return
@@ -59,6 +67,12 @@ class SentLedger:
                 bucket.named[identity] = bucket.named.get(identity, 0) + 1
             else:
                 bucket.rest += 1
+
+    def arrived_before(self, heard: float) -> float:
+        """Return before when a packet must have been sent to have arrived at somebody who was heard at a moment."""
+        early = heard - _SETTLING_BEHIND_MUCH
+        much = any(each.behind > _MUCH for each in self._buckets if early - _BUCKET < each.began <= heard)
+        return early if much else heard - _SETTLING
 
     def count(self, identity: str, since: float, until: float) -> int:
         """Return how many were sent to somebody between two moments, or a few more."""

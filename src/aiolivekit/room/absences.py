@@ -27,8 +27,6 @@ PURPOSELY = frozenset(
 
 _DEAD_FOR = 20.0
 """Seconds for which a server may take somebody's dead media path for a live one."""
-_SETTLING = 0.5
-"""Seconds: what was sent so long before somebody was heard has arrived, if it arrived at all."""
 _JOINING = 2.0
 """Seconds for which servers keep reliable packets for somebody who is joining."""
 
@@ -50,7 +48,9 @@ class RoomAbsences:
         """Somebody left, or is not here since we join anew."""
         now = time.monotonic()
         heard = self._engine.last_heard(sid)
-        received = now - _DEAD_FOR if heard is None else max(heard - _SETTLING, now - _DEAD_FOR)
+        received = now - _DEAD_FOR
+        if heard is not None:
+            received = max(received, self._engine.sent.arrived_before(heard))
         self._absences.left(identity, sid, received, now, purposely=purposely)
         self._arm()
 

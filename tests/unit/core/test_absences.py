@@ -34,6 +34,17 @@ def test_a_ledger_forgets_and_stays_small() -> None:
     assert found.count("bob", 200.0, 201.0) == 1000
 
 
+def test_what_was_sent_behind_much_else_takes_longer() -> None:
+    found = SentLedger()
+    assert found.arrived_before(100.0) == 99.5
+    found.note((), 98.0, 1000)
+    assert found.arrived_before(100.0) == 99.5
+    found.note((), 98.05, 1_000_000)
+    assert found.arrived_before(100.0) == 95.0
+    assert found.arrived_before(97.0) == 96.5
+    assert found.arrived_before(104.0) == 103.5
+
+
 def test_who_came_back_missed_what_was_sent_meanwhile() -> None:
     absences = Absences(ledger())
     absences.left("bob", "PA_1", 102.5, 104.0, purposely=False)
