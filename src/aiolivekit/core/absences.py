@@ -16,6 +16,8 @@ HORIZON = 40.0
 """Seconds for which is known when what was sent."""
 _EXPECTED = 20.0
 """Seconds for which somebody who left is expected back."""
+_OPENING = 1.0
+"""Seconds after which somebody who is said to be able to receive has the channels to receive on."""
 _BUCKET = 0.1
 _SETTLING, _SETTLING_BEHIND_MUCH = 0.5, 5.0
 """Seconds a packet takes at most to everybody who is heard, and if it was handed over behind much else."""
@@ -98,6 +100,13 @@ class _Away:
     since: float
     left: float
     purposely: bool
+    back: float | None = None
+    """When they could receive again."""
+
+    @property
+    def over(self) -> float:
+        """When the absence is over, one way or the other."""
+        return self.left + _EXPECTED if self.back is None else self.back + _OPENING
 
 
 class Absences:
@@ -122,7 +131,9 @@ class Absences:
             purposely: Whether they left of their own will, or were sent away: then what was sent before has its end.
         """
         known = self._away.get(identity)
-        if known is None and len(self._away) < _MAX_AWAY:
+        if known is not None:
+            known.left, known.back = now, None
+        elif len(self._away) < _MAX_AWAY:
             self._away[identity] = _Away(sid, now if purposely else min(received, now), now, purposely)
 
     def joined(self, identity: str, sid: str) -> None:
@@ -131,26 +142,26 @@ class Absences:
         if known is not None and known.sid == sid:
             del self._away[identity]
 
-    def active(self, identity: str, received: float) -> Lost | None:
-        """Somebody can receive, and has got what was sent since `received`; return what was lost on them."""
-        away = self._away.pop(identity, None)
-        if away is None:
-            return None
-        count = self._ledger.count(identity, away.since, received)
-        return Lost(identity, count, True) if count else None
+    def active(self, identity: str, now: float) -> None:
+        """Somebody can receive, or is said to."""
+        away = self._away.get(identity)
+        if away is not None and away.back is None:
+            away.back = now
 
     def expire(self, now: float) -> list[Lost]:
-        """Expect those who left long ago no more; return what was lost on them before they left."""
-        over = [identity for identity, away in self._away.items() if away.left + _EXPECTED <= now]
+        """Return what was lost on those who are back, and on those who are not expected any more."""
         lost = []
-        for identity in over:
+        for identity in [identity for identity, away in self._away.items() if away.over <= now]:
             away = self._away.pop(identity)
-            count = 0 if away.purposely else self._ledger.count(identity, away.since, away.left)
+            if away.back is not None:
+                count = self._ledger.count(identity, away.since, away.over)
+            else:
+                count = 0 if away.purposely else self._ledger.count(identity, away.since, away.left)
             if count:
-                lost.append(Lost(identity, count, False))
+                lost.append(Lost(identity, count, away.back is not None))
         return lost
 
     @property
     def next(self) -> float | None:
         """When `expire` has something to do."""
-        return min((away.left + _EXPECTED for away in self._away.values()), default=None)
+        return min((away.over for away in self._away.values()), default=None)
