@@ -96,9 +96,13 @@ class Stream:
             self.begun.set()
 
     async def wait_last(self) -> None:
-        """Wait until the last one has arrived."""
+        """Wait until the last one has arrived, and its sender was told of those that have not."""
         last = max(self.sent, default=None)
         await until(lambda: last is None or self.heard[-1:] == [last], f"the last message of {self.topic}")
+        await until(
+            lambda: len(self.sent) - len(set(self.heard)) <= self.undelivered + self.absent,
+            f"a word on what is missing of {self.topic}",
+        )
 
     def check(self, *, exact: bool, receiver_back: float | None, sender_restarted: bool) -> dict[str, int]:
         """Check what has arrived, and return the account.

@@ -16,7 +16,12 @@ HORIZON = 40.0
 """Seconds for which is known when what was sent."""
 _EXPECTED = 20.0
 """Seconds for which somebody who left is expected back."""
+_OPENING = 1.0
+"""Seconds after which somebody who is said to be able to receive has the channels to receive on."""
 _BUCKET = 0.1
+_SETTLING, _SETTLING_BEHIND_MUCH = 0.5, 5.0
+"""Seconds a packet takes at most to everybody who is heard, and if it was handed over behind much else."""
+_MUCH = 64 * 1024
 _MAX_NAMED = 1000
 _MAX_AWAY = 10_000
 
@@ -28,6 +33,8 @@ class _Bucket:
     named: dict[str, int] | None = None
     rest: int = 0
     """Sent to some by name, when the names had become too many to keep."""
+    behind: int = 0
+    """Bytes that libwebrtc held when one of them was handed over, at most."""
 
 
 class SentLedger:
@@ -38,17 +45,20 @@ class SentLedger:
     def __init__(self) -> None:
         self._buckets: deque[_Bucket] = deque(maxlen=int(HORIZON / _BUCKET))
 
-    def note(self, destinations: Sequence[str], now: float) -> None:
+    def note(self, destinations: Sequence[str], now: float, behind: int = 0) -> None:
         """Take note of a packet.
 
         Args:
             destinations: The identities it is for; empty for everybody.
             now: When it is handed over.
+            behind: Bytes that are handed over and have not left yet.
         """
         buckets = self._buckets
         if not buckets or now >= buckets[-1].began + _BUCKET:
             buckets.append(_Bucket(now))
         bucket = buckets[-1]
+        if behind > bucket.behind:
+            bucket.behind = behind
         if not destinations:
             bucket.to_all += 1
             return
@@ -59,6 +69,12 @@ class SentLedger:
                 bucket.named[identity] = bucket.named.get(identity, 0) + 1
             else:
                 bucket.rest += 1
+
+    def arrived_before(self, heard: float) -> float:
+        """Return before when a packet must have been sent to have arrived at somebody who was heard at a moment."""
+        early = heard - _SETTLING_BEHIND_MUCH
+        much = any(each.behind > _MUCH for each in self._buckets if early - _BUCKET < each.began <= heard)
+        return early if much else heard - _SETTLING
 
     def count(self, identity: str, since: float, until: float) -> int:
         """Return how many were sent to somebody between two moments, or a few more."""
@@ -84,6 +100,13 @@ class _Away:
     since: float
     left: float
     purposely: bool
+    back: float | None = None
+    """When they could receive again."""
+
+    @property
+    def over(self) -> float:
+        """When the absence is over, one way or the other."""
+        return self.left + _EXPECTED if self.back is None else self.back + _OPENING
 
 
 class Absences:
@@ -108,7 +131,9 @@ class Absences:
             purposely: Whether they left of their own will, or were sent away: then what was sent before has its end.
         """
         known = self._away.get(identity)
-        if known is None and len(self._away) < _MAX_AWAY:
+        if known is not None:
+            known.left, known.back = now, None
+        elif len(self._away) < _MAX_AWAY:
             self._away[identity] = _Away(sid, now if purposely else min(received, now), now, purposely)
 
     def joined(self, identity: str, sid: str) -> None:
@@ -117,26 +142,26 @@ class Absences:
         if known is not None and known.sid == sid:
             del self._away[identity]
 
-    def active(self, identity: str, received: float) -> Lost | None:
-        """Somebody can receive, and has got what was sent since `received`; return what was lost on them."""
-        away = self._away.pop(identity, None)
-        if away is None:
-            return None
-        count = self._ledger.count(identity, away.since, received)
-        return Lost(identity, count, True) if count else None
+    def active(self, identity: str, now: float) -> None:
+        """Somebody can receive, or is said to."""
+        away = self._away.get(identity)
+        if away is not None and away.back is None:
+            away.back = now
 
     def expire(self, now: float) -> list[Lost]:
-        """Expect those who left long ago no more; return what was lost on them before they left."""
-        over = [identity for identity, away in self._away.items() if away.left + _EXPECTED <= now]
+        """Return what was lost on those who are back, and on those who are not expected any more."""
         lost = []
-        for identity in over:
+        for identity in [identity for identity, away in self._away.items() if away.over <= now]:
             away = self._away.pop(identity)
-            count = 0 if away.purposely else self._ledger.count(identity, away.since, away.left)
+            if away.back is not None:
+                count = self._ledger.count(identity, away.since, away.over)
+            else:
+                count = 0 if away.purposely else self._ledger.count(identity, away.since, away.left)
             if count:
-                lost.append(Lost(identity, count, False))
+                lost.append(Lost(identity, count, away.back is not None))
         return lost
 
     @property
     def next(self) -> float | None:
         """When `expire` has something to do."""
-        return min((away.left + _EXPECTED for away in self._away.values()), default=None)
+        return min((away.over for away in self._away.values()), default=None)

@@ -119,10 +119,6 @@ class RtcEngine:
         """When a reliable packet of a participant came last (`time.monotonic`), if that is known."""
         return self._sessions.last_heard(sid)
 
-    def when(self, server_ms: int) -> float | None:
-        """Return when something was (`time.monotonic`), by the server's clock in milliseconds; `None` if not known."""
-        return self._sessions.when(server_ms)
-
     def session(self) -> RtcSession:
         """Return the session in force, or the last one after the end."""
         return self._sessions.current

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-import time
 from collections.abc import Callable
 
 from livekit.protocol import models, rtc
@@ -95,7 +94,6 @@ class Sessions:
         self._closed = False
         self._received = ReceiveState()
         self.sent = SentLedger()
-        self._joined_at = 0.0
         self._company: asyncio.TimerHandle | None = None
         self._jitter = RoomJitter()
         self.join = rtc.JoinResponse()
@@ -126,14 +124,6 @@ class Sessions:
     def last_heard(self, sid: str) -> float | None:
         """When a reliable packet of a participant came last (`time.monotonic`), if that is known."""
         return self._received.heard(sid)
-
-    def when(self, server_ms: int) -> float | None:
-        """Return when something was (`time.monotonic`), by the server's clock in milliseconds; `None` if not known.
-
-        It is too late by what the answer to our join took.
-        """
-        ours = self.join.participant.joined_at_ms
-        return self._joined_at + (server_ms - ours) / 1000 if server_ms and ours else None
 
     @property
     def epoch(self) -> int:
@@ -191,7 +181,7 @@ class Sessions:
     def _begin_epoch(self, epoch: int, session: RtcSession, join: rtc.JoinResponse) -> None:
         self._epoch, self._posting = epoch, session
         self._flight.begin_epoch(epoch)
-        self.join, self.participant, self._joined_at = join, join.participant, time.monotonic()
+        self.join, self.participant = join, join.participant
         self._share_jitter()
 
     def _share_jitter(self) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import time
 from typing import TYPE_CHECKING
 
-from ..core.absences import Absences, Lost
+from ..core.absences import Absences
 from ..enums import DisconnectReason
 from . import events
 
@@ -27,10 +27,6 @@ PURPOSELY = frozenset(
 
 _DEAD_FOR = 20.0
 """Seconds for which a server may take somebody's dead media path for a live one."""
-_SETTLING = 0.5
-"""Seconds: what was sent so long before somebody was heard has arrived, if it arrived at all."""
-_JOINING = 2.0
-"""Seconds for which servers keep reliable packets for somebody who is joining."""
 
 
 class RoomAbsences:
@@ -50,7 +46,9 @@ class RoomAbsences:
         """Somebody left, or is not here since we join anew."""
         now = time.monotonic()
         heard = self._engine.last_heard(sid)
-        received = now - _DEAD_FOR if heard is None else max(heard - _SETTLING, now - _DEAD_FOR)
+        received = now - _DEAD_FOR
+        if heard is not None:
+            received = max(received, self._engine.sent.arrived_before(heard))
         self._absences.left(identity, sid, received, now, purposely=purposely)
         self._arm()
 
@@ -58,11 +56,10 @@ class RoomAbsences:
         """Somebody is here."""
         self._absences.joined(identity, sid)
 
-    def active(self, identity: str, joined_at_ms: int) -> None:
+    def active(self, identity: str) -> None:
         """Somebody can receive."""
-        now = time.monotonic()
-        joined = self._engine.when(joined_at_ms)
-        self._tell(self._absences.active(identity, now if joined is None else min(now, joined + _JOINING)))
+        self._absences.active(identity, time.monotonic())
+        self._arm()
 
     def close(self) -> None:
         """Nobody is expected any more."""
@@ -71,20 +68,19 @@ class RoomAbsences:
             self._timer = None
 
     def _arm(self) -> None:
-        if self._timer is None and (moment := self._absences.next) is not None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if (moment := self._absences.next) is not None:
             pause = max(0.0, moment - time.monotonic())
             self._timer = asyncio.get_running_loop().call_later(pause, self._expire)
 
     def _expire(self) -> None:
         self._timer = None
         for lost in self._absences.expire(time.monotonic()):
-            self._tell(lost)
-        self._arm()
-
-    def _tell(self, lost: Lost | None) -> None:
-        if lost is not None:
             words = "was out of the room" if lost.came_back else "was lost to the room"
             self._visit.announce(events.DataUndelivered(lost.count, f"{lost.identity} {words}"))
+        self._arm()
 
 
 def tell_absence(absences: RoomAbsences, event: events.RoomEvent) -> None:
@@ -93,7 +89,7 @@ def tell_absence(absences: RoomAbsences, event: events.RoomEvent) -> None:
         case events.ParticipantConnected(participant):
             absences.joined(participant.identity, participant.sid)
         case events.ParticipantActive(participant):
-            absences.active(participant.identity, participant._info.joined_at_ms)  # noqa: SLF001 - of this package
+            absences.active(participant.identity)
         case events.ParticipantDisconnected(participant):
             purposely = participant.disconnect_reason in PURPOSELY
             absences.left(participant.identity, participant.sid, purposely=purposely)

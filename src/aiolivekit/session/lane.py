@@ -157,7 +157,7 @@ class Lane:
             self.retained.keep(sequence.next(), data, buffered + len(data), now)
             if self.ledger is not None and not packet.user.id.startswith(DURABLE_PREFIX):
                 # Durable messages are answered for one by one, by those who sent and who receive them.
-                self.ledger.note(packet.destination_identities, now)
+                self.ledger.note(packet.destination_identities, now, buffered)
             if self._look is None:
                 self._look = asyncio.get_running_loop().call_later(_LOOK_INTERVAL, self._look_at_buffer)
         if bulk:
