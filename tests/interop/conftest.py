@@ -69,7 +69,7 @@ class Stage:
         self._exits.push_async_callback(client.close)
         return client
 
-    async def join(self, kind: ClientKind, identity: str, *, auto_subscribe: bool = True, **claims: Any) -> Client:
+    async def join(self, kind: ClientKind, identity: str, /, *, auto_subscribe: bool = True, **claims: Any) -> Client:
         """A client that has joined; the claims are those of its token."""
         client = await self.client(kind, identity)
         token = self.server.token(identity, **claims)
