@@ -11,7 +11,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-__all__ = ["Played", "Playback", "Reserve"]
+__all__ = ["Playback", "Played", "Reserve"]
 
 PictureT = TypeVar("PictureT")
 
