@@ -29,7 +29,7 @@ def grid(count: int, width: int, height: int) -> list[Area]:
     """
     if count < 1:
         return []
-    best = max(range(1, count + 1), key=lambda columns: (_size(count, columns, width, height), -columns))
+    best = max(range(1, count + 1), key=lambda columns: (_size(count, columns, width, height), columns))
     rows = math.ceil(count / best)
     cell_width, cell_height = _even(width / best), _even(height / rows)
     areas = []

@@ -48,6 +48,7 @@ class AudioPlacer:
         self._next: int | None = None
         self._late: deque[tuple[int, int]] = deque()  # samples of the block, and how late it was
         self._seen = 0
+        self._too_late = False  # what is there lies too late, and more than that is left out
 
     def break_off(self) -> None:
         """What follows has nothing to do with what came before: another connection, another track."""
@@ -66,10 +67,9 @@ class AudioPlacer:
         if self._next is None:
             self._next = due
         late = due - self._next
-        skip = 0
-        if late < -self._tolerance:
-            skip = min(-late, samples)
-            late += skip
+        self._too_late = late < (0 if self._too_late else -self._tolerance)
+        skip = min(-late, samples) if self._too_late else 0
+        late += skip
         self._late.append((samples, late))
         self._seen += samples
         while self._seen - self._late[0][0] >= self._window:
