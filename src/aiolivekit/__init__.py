@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from .media.media_devices import InputCapture, MediaDevices, OutputPlayer
     from .media.media_player import MediaPlayer
     from .media.platform_audio import AudioDeviceInfo, PlatformAudio, PlatformAudioOptions, PlatformAudioSource
+    from .media.recording_format import RecordingOptions
+    from .media.recording_thread import RecorderStats
     from .media.synchronizer import AVSynchronizer
     from .media.utils import combine_audio_frames, sine_wave_generator
     from .media.video_capture import CameraInfo, VideoCapture
@@ -63,6 +65,8 @@ if TYPE_CHECKING:
     from .room.local_participant import LocalParticipant
     from .room.packets import DataPacket, SipDTMF, Transcription, TranscriptionSegment
     from .room.participant import Participant, ParticipantPermission, RemoteParticipant
+    from .room.recorder import RoomRecorder, TrackRecorder
+    from .room.recording_files import RecordedFile
     from .room.report import ReconnectCause, ReconnectReport
     from .room.room import Room
     from .room.rpc import RpcCallInfo, RpcError, RpcInterceptor, RpcInvocationData
@@ -135,6 +139,9 @@ __all__ = [
     "PlatformAudioSource",
     "ReconnectCause",
     "ReconnectReport",
+    "RecordedFile",
+    "RecorderStats",
+    "RecordingOptions",
     "RemoteAudioTrack",
     "RemoteDataTrack",
     "RemoteParticipant",
@@ -143,6 +150,7 @@ __all__ = [
     "RemoteVideoTrack",
     "Room",
     "RoomEvent",
+    "RoomRecorder",
     "RpcCallInfo",
     "RpcError",
     "RpcInterceptor",
@@ -155,6 +163,7 @@ __all__ = [
     "TextStreamWriter",
     "Track",
     "TrackPublication",
+    "TrackRecorder",
     "Transcription",
     "TranscriptionSegment",
     "VideoCapture",
@@ -190,6 +199,8 @@ _LAZY = {
     "media.media_devices": ("InputCapture", "MediaDevices", "OutputPlayer"),
     "media.media_player": ("MediaPlayer",),
     "media.platform_audio": ("AudioDeviceInfo", "PlatformAudio", "PlatformAudioOptions", "PlatformAudioSource"),
+    "media.recording_format": ("RecordingOptions",),
+    "media.recording_thread": ("RecorderStats",),
     "media.synchronizer": ("AVSynchronizer",),
     "media.utils": ("combine_audio_frames", "sine_wave_generator"),
     "media.video_capture": ("CameraInfo", "VideoCapture"),
@@ -224,6 +235,8 @@ _LAZY = {
     "room.local_participant": ("LocalParticipant",),
     "room.packets": ("DataPacket", "SipDTMF", "Transcription", "TranscriptionSegment"),
     "room.participant": ("Participant", "ParticipantPermission", "RemoteParticipant"),
+    "room.recorder": ("RoomRecorder", "TrackRecorder"),
+    "room.recording_files": ("RecordedFile",),
     "room.report": ("ReconnectCause", "ReconnectReport"),
     "room.room": ("Room",),
     "room.rpc": ("RpcCallInfo", "RpcError", "RpcInterceptor", "RpcInvocationData"),

@@ -21,6 +21,8 @@ from .join import join
 from .masking import secrets
 from .native_log import without_native_log
 from .output import print_error
+from .publish import publish
+from .record import record
 from .send import send
 from .serve.command import server
 from .token import token
@@ -59,6 +61,8 @@ def _aiolivekit(
 
 app.command()(join)
 app.command()(send)
+app.command()(publish)
+app.command()(record)
 app.command()(token)
 app.command()(demo)
 app.command()(server)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..core.playback import Playback
 from ..enums import VideoRotation
-from ..errors import MediaFileError
+from ..errors import MediaError, MediaFileError
 from .av_frames import Scaler, picture_of, rotation_of
 from .av_library import failure, require_av
 from .video_frame import VideoFrame
@@ -118,7 +118,7 @@ class FileReader:
         self.lock = threading.Condition()
         self.playback: Playback[Picture] | None = None
         self.repeat = repeat
-        self.error: MediaFileError | None = None
+        self.error: MediaError | None = None
         self.bad_packets = 0
         self.seekable = True
         self._anchors = [_Anchor(0, 0.0)]
@@ -229,31 +229,39 @@ class FileReader:
 
     def _decode(self, info: MediaInfo) -> None:
         """Play the file from its beginning, and from wherever is asked for, until it is closed."""
-        target, start = 0.0, 0
+        target, start, moved = 0.0, 0, False
         while True:
-            generation = self._generation
-            one = _Pass(start, target, info)
-            try:
-                complete = self._play(one, generation)
-                if complete and one.end <= start and not self._stale(generation):
-                    raise MediaFileError("nothing in the file could be decoded")
-            except (self._av.FFmpegError, OSError, ValueError, MediaFileError) as error:
-                complete = self._give_up(one, error, generation)
-            if complete and self._begins_anew(one, generation):
-                target, start = 0.0, one.end
-            else:
-                if complete:
-                    self._finish(one, generation)
-                wanted = self._wait_for_seek(generation)
-                if wanted is None:
+            with self.lock:
+                if self._closed or self.playback is None:
                     return
-                target, start = wanted
-            try:
-                self._rewind(target)
-            except (self._av.FFmpegError, OSError, MediaFileError) as error:
+                generation = self._generation
+                if self._seek_to is not None:
+                    target, start, moved = self._seek_to, self.playback.now, True
+                    self._seek_to = None
+            one = _Pass(start, target, info)
+            if self._play_from(one, generation, rewind=moved):
+                target, start, moved = 0.0, one.end, True
+            else:
                 with self.lock:
-                    self.seekable = False
-                self._give_up(_Pass(start, target, info), error, self._generation)
+                    self.lock.wait_for(lambda: self._closed or self._seek_to is not None)
+
+    def _play_from(self, one: _Pass, generation: int, *, rewind: bool) -> bool:
+        """Decode a part of the file; return whether it is to begin anew after it."""
+        try:
+            if rewind:
+                self._rewind(one.target)
+            complete = self._play(one, generation)
+            if complete and one.end <= one.start:
+                raise MediaFileError("nothing in the file could be decoded")
+        except (self._av.FFmpegError, OSError, ValueError, MediaFileError) as error:
+            self._give_up(one, error, generation)
+            return False
+        if not complete:
+            return False
+        if self._begins_anew(one, generation):
+            return True
+        self._finish(one, generation)
+        return False
 
     def _play(self, one: _Pass, generation: int) -> bool:
         """Decode until the end of the file; return whether it was reached."""
@@ -377,25 +385,16 @@ class FileReader:
             if generation == self._generation and self.playback is not None:
                 self.playback.finish(one.end)
 
-    def _give_up(self, one: _Pass, error: Exception, generation: int) -> bool:
-        if not isinstance(error, MediaFileError):
-            error = failure("the file could not be read on", error, MediaFileError)
+    def _give_up(self, one: _Pass, error: Exception, generation: int) -> None:
+        problem = failure("the file could not be read on", error, MediaFileError)
+        if isinstance(error, MediaFileError):
+            problem = error
         with self.lock:
             if not self._closed and generation == self._generation:
-                self.error = self.error or error  # type: ignore[assignment]
+                self.error = self.error or problem
                 if self.playback is not None:
-                    self.playback.finish(max(one.end, one.start))
-        logger.debug("a file is not played to its end: %s", error)
-        return False
-
-    def _wait_for_seek(self, generation: int) -> tuple[float, int] | None:
-        """Wait until another place is asked for; return it, or nothing if the file is closed."""
-        with self.lock:
-            self.lock.wait_for(lambda: self._closed or self._seek_to is not None)
-            if self._closed or self._seek_to is None or self.playback is None:
-                return None
-            target, self._seek_to = self._seek_to, None
-            return target, self.playback.now
+                    self.playback.finish(one.end)
+        logger.debug("a file is not played to its end: %s", problem)
 
     def _rewind(self, target: float) -> None:
         assert self._container is not None
@@ -403,6 +402,8 @@ class FileReader:
             self._container.seek(round((target + self._origin) * _TIME_BASE), backward=True)
         except (self._av.FFmpegError, OSError):
             if target > 0:
+                with self.lock:
+                    self.seekable = False
                 raise
             # What cannot be sought in can still be opened anew.
             self._container.close()
@@ -427,11 +428,11 @@ class _Pass:
         self.audio_end: int | None = None
         self.picture_end = start
         self.held: tuple[int, av.VideoFrame] | None = None
-        self._target = target
+        self.target = target
 
     def index(self, seconds: float) -> int:
         """Return when the second of the file is played."""
-        return self.start + round((seconds - self._target) * RATE)
+        return self.start + round((seconds - self.target) * RATE)
 
 
 def _settle(loop: asyncio.AbstractEventLoop, future: asyncio.Future[Any], outcome: object) -> None:
