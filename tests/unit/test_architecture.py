@@ -28,7 +28,7 @@ ARROWS: dict[str, set[str]] = {
     "room": {"engine", "session", "data", "media", "e2ee", "peer", "core"},
     "server": {"core"},
     "testing": {"server", "room", "core", "<root>"},
-    "cli": {"room", "media", "server", "testing", "core", "<root>"},
+    "cli": {"room", "media", "server", "testing", "compat", "core", "<root>"},
     "compat": {"room", "media", "e2ee", "<root>"},
     "rtc": {"room", "media", "e2ee", "compat", "<root>"},
     "<root>": {"room", "media", "engine", "e2ee"},

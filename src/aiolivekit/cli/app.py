@@ -15,6 +15,7 @@ import typer
 from .._version import __version__
 from .demo.command import demo
 from .doctor.command import doctor
+from .dropin import dropin
 from .flight import flight
 from .join import join
 from .masking import secrets
@@ -63,6 +64,7 @@ app.command()(demo)
 app.command()(server)
 app.command()(doctor)
 app.command()(flight)
+app.add_typer(dropin, name="dropin")
 
 
 class _LogLines(logging.Handler):
