@@ -52,7 +52,17 @@ def prepare(framework: Framework) -> Path:
         if not (home / "complete").exists():
             shutil.rmtree(home, ignore_errors=True)
             _uv("venv", "--quiet", "--python", sys.executable, str(home))
-            _uv("pip", "install", "--quiet", "--python", str(python), "--require-hashes", "-r", str(lock))
+            _uv(
+                "pip",
+                "install",
+                "--quiet",
+                "--compile-bytecode",
+                "--python",
+                str(python),
+                "--require-hashes",
+                "-r",
+                str(lock),
+            )
             (home / "complete").touch()
         _install_ours(home, python)
     return python
@@ -67,11 +77,19 @@ def _install_ours(home: Path, python: Path) -> None:
     with tempfile.TemporaryDirectory() as folder:
         _run([sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", folder, str(PROJECT)])
         (wheel,) = Path(folder).glob("*.whl")
-        _uv("pip", "install", "--quiet", "--python", str(python), "--no-deps", "--reinstall", str(wheel))
-    try:
-        _run([str(python), "-m", "aiolivekit", "dropin", "install"])
-    except EnvironmentUnavailableError:
-        return  # TEMPORARY
+        _uv(
+            "pip",
+            "install",
+            "--quiet",
+            "--compile-bytecode",
+            "--python",
+            str(python),
+            "--no-deps",
+            "--reinstall",
+            str(wheel),
+        )
+    # Not by the command line, whose extra pipecat has no use for.
+    _run([str(python), "-c", "from aiolivekit.compat.overlay import install; install(None)"])
     stamp.write_text(now)
 
 
