@@ -26,16 +26,19 @@ class Partners:
     Args:
         server: The server.
         room: Its name.
-        bring: Makes a client that has not joined.
+        bring: Makes a client that has not joined; without it, nobody can be brought.
     """
 
-    def __init__(self, server: RealServer, room: str, bring: Callable[[Partner, str], Awaitable[Client]]) -> None:
+    def __init__(
+        self, server: RealServer, room: str, bring: Callable[[Partner, str], Awaitable[Client]] | None = None
+    ) -> None:
         self.server = server
         self.room = room
         self._bring = bring
 
     async def join(self, kind: Partner, identity: str = "ada") -> Client:
         """A partner that has joined, with two peer connections, as most of today's clients have."""
+        assert self._bring is not None
         client = await self._bring(kind, identity)
         await client.join(self.server.url, self.server.token(identity, room=self.room), single=False)
         return client

@@ -44,7 +44,8 @@ class Program:
             OPT_OUT: "1" if sdk == "ours" else "0",
             **environment,
         }
-        self._environment.pop("PYTHONPATH", None)
+        for name in ("PYTHONPATH", "PYTHONDONTWRITEBYTECODE"):  # without bytecode each start takes many seconds more
+            self._environment.pop(name, None)
         self._process: asyncio.subprocess.Process | None = None
         self._reader: asyncio.Task[None] | None = None
         self._changed = asyncio.Event()
@@ -84,6 +85,19 @@ class Program:
         assert self._process is not None
         return self._process.pid
 
+    async def ended(self) -> int:
+        """Wait for it to end by itself, and return its status.
+
+        Raises:
+            AssertionError: If it does not end in time; with what it said last.
+        """
+        assert self._process is not None
+        try:
+            async with asyncio.timeout(DEADLINE):
+                return await self._process.wait()
+        except TimeoutError:
+            raise AssertionError(f"the program did not end:\n{self.words}") from None
+
     async def stop(self) -> int:
         """Interrupt it as Ctrl-C does, and return its status; it is killed if it does not end in time."""
         process = self._process
@@ -96,6 +110,11 @@ class Program:
             except TimeoutError:
                 self._signal(signal.SIGKILL)
         return await process.wait()
+
+    def tell(self, number: signal.Signals) -> None:
+        """Send a signal to the program alone."""
+        assert self._process is not None
+        self._process.send_signal(number)
 
     def _signal(self, number: int) -> None:
         assert self._process is not None

@@ -3,44 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
-from .environment import FOLDER, PROJECT
+from .agents import voice_agent
 from .partners import PARTNERS, Partner, Partners, hears, say, voice_of
-from .running import Program, Sdk
+from .running import Sdk
 
 pytestmark = [pytest.mark.e2e, pytest.mark.peer]
 
-EXAMPLE = PROJECT / "examples" / "voice_agent"
 TRANSCRIPTION = "lk.transcription"
 CHAT = "lk.chat"
-
-
-@asynccontextmanager
-async def voice_agent(
-    python: Path, partners: Partners, *, sdk: Sdk, jobs: str, program: Path = FOLDER / "worker.py"
-) -> AsyncIterator[Program]:
-    """The worker, registered with the server."""
-    server = partners.server
-    environment = {
-        "LIVEKIT_URL": server.url,
-        "LIVEKIT_API_KEY": server.api_key,
-        "LIVEKIT_API_SECRET": server.api_secret,
-        # Not the name of the example's: the server is used by other tests too.
-        "LIVEKIT_AGENT_NAME_OVERRIDE": partners.room,
-        "AGENT_JOBS": jobs,
-        "VOICE_AGENT": str(EXAMPLE),
-        # 244 MB of a model that is not used here.
-        "LIVEKIT_AGENTS_PRELOAD_LOCAL_INFERENCE": "0",
-    }
-    arguments = ("-m", "livekit.agents", "start", program.name, "--dev", "--log-format", "json", "--log-level", "INFO")
-    async with Program(python, *arguments, sdk=sdk, environment=environment, folder=program.parent) as worker:
-        await worker.line("registered worker")
-        yield worker
 
 
 @pytest.mark.parametrize("jobs", ["process", "thread"])
