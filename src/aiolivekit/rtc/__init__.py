@@ -249,6 +249,7 @@ _MODULES = frozenset(
         "encoded_video",
         "event_emitter",
         "frame_processor",
+        "jupyter",
         "log",
         "media_devices",
         "participant",
@@ -266,7 +267,110 @@ _MODULES = frozenset(
         "video_stream",
     }
 )
-_ENCRYPTION = frozenset({"E2EEManager", "E2EEOptions", "FrameCryptor", "KeyProvider", "KeyProviderOptions"})
+_NAMES = {
+    "apm": ("AudioProcessingModule",),
+    "audio_filter": ("AudioFilter",),
+    "audio_frame": ("AudioFrame",),
+    "audio_mixer": ("AudioMixer",),
+    "audio_resampler": (
+        "AudioResampler",
+        "AudioResamplerQuality",
+    ),
+    "audio_source": ("AudioSource",),
+    "audio_stream": (
+        "AudioFrameEvent",
+        "AudioStream",
+        "NoiseCancellationOptions",
+    ),
+    "data_stream": (
+        "ByteStreamInfo",
+        "ByteStreamReader",
+        "ByteStreamWriter",
+        "StreamError",
+        "TextStreamInfo",
+        "TextStreamReader",
+        "TextStreamWriter",
+    ),
+    "data_track": (
+        "DataTrackFrame",
+        "DataTrackInfo",
+        "DataTrackStream",
+        "LocalDataTrack",
+        "PushFrameError",
+        "RemoteDataTrack",
+        "SubscribeDataTrackError",
+    ),
+    "e2ee": (
+        "E2EEManager",
+        "E2EEOptions",
+        "FrameCryptor",
+        "KeyProvider",
+        "KeyProviderOptions",
+    ),
+    "encoded_video": (
+        "EncodedRateControl",
+        "EncodedVideoFrame",
+        "EncodedVideoSource",
+        "EncodedVideoSourceFeedback",
+    ),
+    "event_emitter": ("EventEmitter",),
+    "frame_processor": ("FrameProcessor",),
+    "media_devices": ("MediaDevices",),
+    "participant": (
+        "LocalParticipant",
+        "Participant",
+        "RemoteParticipant",
+    ),
+    "platform_audio": (
+        "AudioDeviceInfo",
+        "PlatformAudio",
+        "PlatformAudioError",
+        "PlatformAudioOptions",
+        "PlatformAudioSource",
+    ),
+    "room": (
+        "ConnectError",
+        "DataPacket",
+        "Room",
+        "RtcStats",
+        "SipDTMF",
+    ),
+    "rpc": (
+        "RpcCallInfo",
+        "RpcError",
+        "RpcInterceptor",
+        "RpcInvocationData",
+    ),
+    "synchronizer": ("AVSynchronizer",),
+    "track": (
+        "AudioTrack",
+        "LocalAudioTrack",
+        "LocalTrack",
+        "LocalVideoTrack",
+        "RemoteAudioTrack",
+        "RemoteTrack",
+        "RemoteVideoTrack",
+        "Track",
+        "VideoTrack",
+    ),
+    "track_publication": (
+        "LocalTrackPublication",
+        "RemoteTrackPublication",
+        "TrackPublication",
+    ),
+    "transcription": (
+        "Transcription",
+        "TranscriptionSegment",
+    ),
+    "utils": ("combine_audio_frames",),
+    "video_frame": ("VideoFrame",),
+    "video_source": ("VideoSource",),
+    "video_stream": (
+        "VideoFrameEvent",
+        "VideoStream",
+    ),
+}
+_MODULE_OF = {name: module for module, names in _NAMES.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:
@@ -278,10 +382,8 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     if name == "stats":
         value = importlib.import_module("..stats", __name__)
-    elif name in _ENCRYPTION:
-        value = getattr(importlib.import_module(".e2ee", __name__), name)
     else:
-        value = getattr(importlib.import_module("..", __name__), name)
+        value = getattr(importlib.import_module(f".{_MODULE_OF[name]}" if name in _MODULE_OF else "..", __name__), name)
     globals()[name] = value
     return value
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..compat.handles import with_handle
 from ..compat.internals import internal
 from ..room.track import (
     AudioTrack,
@@ -28,6 +29,8 @@ __all__ = [
     "Track",
     "VideoTrack",
 ]
+
+with_handle(Track)
 
 
 def __getattr__(name: str) -> Any:
