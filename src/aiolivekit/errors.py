@@ -54,7 +54,15 @@ __all__ = [
 
 
 class LiveKitError(Exception):
-    """The base of all errors of this package."""
+    """The base of all errors of this package.
+
+    Args:
+        message: What went wrong.
+    """
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(message)
+        self.message = message
 
 
 class ClosedError(LiveKitError, RuntimeError):

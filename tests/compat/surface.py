@@ -12,7 +12,6 @@ import functools
 import importlib
 import inspect
 import json
-import re
 import sys
 import typing
 from collections.abc import Callable
@@ -81,8 +80,14 @@ def is_own(name: str, value: Any, module: ModuleType) -> bool:
 
 
 def of_module(module: ModuleType, names: list[str]) -> dict[str, Any]:
-    """Return what some names of a module stand for."""
-    return {name: of_value(getattr(module, name)) for name in sorted(set(names))}
+    """Return what some names of a module stand for; those that cannot be had are left out."""
+    found = {}
+    for name in sorted(set(names)):
+        try:
+            found[name] = of_value(getattr(module, name))
+        except (AttributeError, ImportError):
+            continue
+    return found
 
 
 def of_value(value: Any) -> dict[str, Any]:
@@ -103,7 +108,7 @@ def of_class(cls: type) -> dict[str, Any]:
     if issubclass(cls, enum.Enum):
         return {"kind": "enum", "values": {name: member.value for name, member in cls.__members__.items()}}
     if hasattr(cls, "DESCRIPTOR") and "ListFields" in dir(cls):
-        return {"kind": "message", "fields": sorted(field.name for field in cls.DESCRIPTOR.fields)}
+        return {"kind": "message", "fields": {field.name: field.type for field in cls.DESCRIPTOR.fields}}
     found: dict[str, Any] = {
         "kind": "exception" if issubclass(cls, BaseException) else "class",
         "signature": signature_of(cls),
@@ -178,7 +183,13 @@ def is_enum_wrapper(value: Any) -> bool:
 def event_names(package: str) -> list[str]:
     """Return the names of the room's events."""
     module = importlib.import_module(f"{package}.room")
-    return sorted(re.findall(r"[a-z_]+", str(module.EventTypes).replace("typing.Literal", "")))
+    return sorted(typing.get_args(module.EventTypes))
+
+
+def surface_of(package: str) -> dict[str, Any]:
+    """Return all of it."""
+    version = importlib.import_module(f"{package}.version").__version__
+    return {"version": version, "modules": of_package(package), "events": event_names(package)}
 
 
 def main(arguments: list[str]) -> None:
@@ -186,9 +197,7 @@ def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("package", nargs="?", default="livekit.rtc")
     package = parser.parse_args(arguments).package
-    version = importlib.import_module(f"{package}.version").__version__
-    surface = {"version": version, "modules": of_package(package), "events": event_names(package)}
-    json.dump(surface, sys.stdout, indent=1, sort_keys=True, ensure_ascii=False)
+    json.dump(surface_of(package), sys.stdout, separators=(",", ":"), sort_keys=True, ensure_ascii=False)
     print()
 
 

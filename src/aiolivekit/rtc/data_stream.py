@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from ..errors import StreamError
 from ..room.data_stream import (
+    STREAM_CHUNK_SIZE,
     BaseStreamInfo,
+    BaseStreamWriter,
     ByteStreamInfo,
     ByteStreamReader,
     ByteStreamWriter,
@@ -14,7 +16,9 @@ from ..room.data_stream import (
 )
 
 __all__ = [
+    "STREAM_CHUNK_SIZE",
     "BaseStreamInfo",
+    "BaseStreamWriter",
     "ByteStreamInfo",
     "ByteStreamReader",
     "ByteStreamWriter",
