@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         EncodedVideoSourceFeedback,
     )
     from .media.frame_processor import FrameProcessor
+    from .media.h264 import H264Status, disable_h264, enable_h264, h264_status, install_h264
     from .media.media_devices import InputCapture, MediaDevices, OutputPlayer
     from .media.media_player import MediaPlayer
     from .media.platform_audio import AudioDeviceInfo, PlatformAudio, PlatformAudioOptions, PlatformAudioSource
@@ -121,6 +122,7 @@ __all__ = [
     "FlightRecord",
     "FlightTrace",
     "FrameProcessor",
+    "H264Status",
     "InputCapture",
     "LocalAudioTrack",
     "LocalDataTrack",
@@ -174,6 +176,10 @@ __all__ = [
     "VideoTrack",
     "__version__",
     "combine_audio_frames",
+    "disable_h264",
+    "enable_h264",
+    "h264_status",
+    "install_h264",
     "sine_wave_generator",
 ]
 __all__ += enums.__all__
@@ -196,6 +202,7 @@ _LAZY = {
         "EncodedVideoSourceFeedback",
     ),
     "media.frame_processor": ("FrameProcessor",),
+    "media.h264": ("H264Status", "disable_h264", "enable_h264", "h264_status", "install_h264"),
     "media.media_devices": ("InputCapture", "MediaDevices", "OutputPlayer"),
     "media.media_player": ("MediaPlayer",),
     "media.platform_audio": ("AudioDeviceInfo", "PlatformAudio", "PlatformAudioOptions", "PlatformAudioSource"),

@@ -11,6 +11,7 @@ __all__ = [
     "CaptureError",
     "ChannelClosedError",
     "ClosedError",
+    "CodecUnavailableError",
     "ConnectError",
     "ConnectTimeoutError",
     "DataTimeoutError",
@@ -325,6 +326,10 @@ class MediaError(LiveKitError):
 
 class UnsupportedError(MediaError, NotImplementedError):
     """What libwebrtc as it is here cannot do; the message names the alternative."""
+
+
+class CodecUnavailableError(UnsupportedError):
+    """A codec that libwebrtc as it is here does not have; of H.264 the message says how to get it."""
 
 
 class PlatformAudioError(MediaError):

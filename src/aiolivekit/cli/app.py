@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from .._version import __version__
+from .codecs import codecs
 from .demo.command import demo
 from .doctor.command import doctor
 from .dropin import dropin
@@ -68,6 +69,7 @@ app.command()(demo)
 app.command()(server)
 app.command()(doctor)
 app.command()(flight)
+app.add_typer(codecs, name="codecs")
 app.add_typer(dropin, name="dropin")
 
 

@@ -23,6 +23,7 @@ from ..errors import (
     SignalClosedError,
 )
 from ..options import TrackPublishOptions
+from ..peer.frame_metadata import send_metadata
 from ..peer.tracks import LocalSender, OutgoingTrack
 from ..session.requests import AnswerLostError
 from . import events
@@ -137,6 +138,8 @@ class LocalTracks:
             sender = await self._engine.create_sender(
                 outgoing, options, announcement.encodings, stereo=announcement.stereo, epoch=epoch
             )
+            if announcement.request.packet_trailer_features:
+                send_metadata(sender, options.frame_metadata_features)
             if announcement.degradation is not None:
                 await sender.prefer(announcement.degradation)
             await self._engine.negotiate()
@@ -243,6 +246,8 @@ class LocalTracks:
             sender = await self._engine.create_sender(
                 outgoing, options, announcement.encodings, stereo=announcement.stereo, epoch=epoch
             )
+            if announcement.request.packet_trailer_features:
+                send_metadata(sender, options.frame_metadata_features)
             if announcement.degradation is not None:
                 await sender.prefer(announcement.degradation)
         except (RequestError, RequestTimeoutError, MediaError) as error:

@@ -296,7 +296,7 @@ class SessionPeers:
         sender = self._publisher.send(track, encodings, codec=codec)
         if stereo:
             self._stereo_tracks.add(track.cid)
-        if codec == "VP8" and not any(encoding.scalability_mode for encoding in encodings):
+        if codec in ("VP8", "H264") and not any(encoding.scalability_mode for encoding in encodings):
             self._start_bitrates[sender] = sum(encoding.max_bitrate or 0 for encoding in encodings)
         self._publisher_wanted = True
         return sender
