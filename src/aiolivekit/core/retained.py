@@ -28,7 +28,7 @@ class RetainedPackets:
 
     def __init__(self, reserve: int = 1024 * 1024) -> None:
         self._reserve = reserve
-        self._packets: deque[tuple[int, bytes, int]] = deque()
+        self._packets: deque[tuple[int, bytes, int, bool]] = deque()
         self._size = 0
         self._handed_over = 0
         self._left: deque[tuple[float, int]] = deque(maxlen=_MARKS)
@@ -42,7 +42,7 @@ class RetainedPackets:
         """Bytes kept."""
         return self._size
 
-    def keep(self, sequence: int, data: bytes, buffered: int, now: float) -> None:
+    def keep(self, sequence: int, data: bytes, buffered: int, now: float, *, uncounted: bool = False) -> None:
         """Keep a packet that was handed over, and forget what must have arrived.
 
         Args:
@@ -50,10 +50,11 @@ class RetainedPackets:
             data: As it was sent.
             buffered: Bytes libwebrtc holds, this packet's included.
             now: When.
+            uncounted: Whether `count_since` leaves it out, whatever it is told.
         """
         packets = self._packets
         self._handed_over += len(data)
-        packets.append((sequence, data, self._handed_over))
+        packets.append((sequence, data, self._handed_over, uncounted))
         self._size += len(data)
         self.note_buffered(buffered, now)
         limit = buffered + self._reserve
@@ -72,12 +73,16 @@ class RetainedPackets:
         packets = self._packets
         while packets and packets[0][0] <= last:
             self._size -= len(packets.popleft()[1])
-        return [data for _, data, _ in packets]
+        return [data for _, data, *_ in packets]
 
     def count_since(self, moment: float, leave_out: Callable[[bytes], bool] = lambda _: False) -> int:
         """Return how many of the packets kept left this machine at `moment` or later, or not at all, but for some."""
         before = max((left for when, left in self._left if when < moment), default=0)
-        return sum(1 for _, data, position in self._packets if position > before and not leave_out(data))
+        return sum(
+            1
+            for _, data, position, uncounted in self._packets
+            if position > before and not uncounted and not leave_out(data)
+        )
 
     def clear(self) -> None:
         """Forget everything."""

@@ -10,7 +10,15 @@ from typing import Any
 from livekit.protocol import models, rtc
 
 from ..core.encodings import Encoding, audio_encodings, degradation, video_encodings, video_layers
-from ..enums import BackupCodecPolicy, DegradationPreference, TrackSource, VideoCodec, VideoEncoderBackend, VideoQuality
+from ..enums import (
+    BackupCodecPolicy,
+    DegradationPreference,
+    EncryptionType,
+    TrackSource,
+    VideoCodec,
+    VideoEncoderBackend,
+    VideoQuality,
+)
 from ..errors import PublishError, UnsupportedError
 from ..options import TrackPublishOptions
 from .track import LocalAudioTrack, LocalTrack
@@ -43,13 +51,20 @@ class Announcement:
     degradation: DegradationPreference | None = None
 
     @classmethod
-    def of(cls, track: LocalTrack, options: TrackPublishOptions, cid: str) -> Announcement:
+    def of(
+        cls,
+        track: LocalTrack,
+        options: TrackPublishOptions,
+        cid: str,
+        encryption: EncryptionType = EncryptionType.NONE,
+    ) -> Announcement:
         """Return what publishing `track` with `options` takes.
 
         Args:
             track: The track.
             options: How it is to be published.
             cid: The id by which our offer names it.
+            encryption: How it is encrypted end to end.
 
         Raises:
             PublishError: If the options contradict themselves.
@@ -62,6 +77,7 @@ class Announcement:
             source=int(source),  # type: ignore[arg-type]
             muted=track.muted,
             stream=options.stream or "",
+            encryption=int(encryption),  # type: ignore[arg-type]
         )
         try:
             if isinstance(track, LocalAudioTrack):
@@ -76,7 +92,8 @@ class Announcement:
         request.type = models.TrackType.AUDIO
         request.stereo = stereo
         request.disable_dtx = options.dtx is False
-        request.disable_red = options.red is False
+        # What is encrypted cannot be taken apart into frames that are sent twice.
+        request.disable_red = options.red is False or bool(request.encryption)
         features = request.audio_features
         if stereo:
             features.append(models.AudioTrackFeature.TF_STEREO)

@@ -89,12 +89,14 @@ class BackupCodecs:
         outgoing = OutgoingTrack(track._source._local)
         sender: LocalSender | None = None
         try:
-            announcement = Announcement.of(track, options, outgoing.cid)
+            announcement = Announcement.of(track, options, outgoing.cid, self._engine.e2ee.encryption_type)
             announcement.request.sid = publication.sid
             announcement.request.muted = publication.muted
             epoch = self._engine.epoch
             await self._engine.add_track(announcement.request, epoch=epoch)
             sender = await self._engine.create_sender(outgoing, options, announcement.encodings, epoch=epoch)
+            if self._engine.e2ee._seals:
+                self._engine.e2ee._protect_sender(sender.chain, publication.sid)
             if announcement.degradation is not None:
                 await sender.prefer(announcement.degradation)
             await self._engine.negotiate()

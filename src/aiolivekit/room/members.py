@@ -278,6 +278,9 @@ class Members:
         kind = RemoteVideoTrack if media.kind == "video" else RemoteAudioTrack
         track: RemoteTrack = kind(publication.sid, publication.name, publication.muted, media, self._tasks)
         publication._track = track
+        self._engine.e2ee._protect_receiver(
+            lambda: media.chain, participant.identity, publication.sid, publication.encryption_type
+        )
         # What arrives is allowed: the server's word may have been lost in an outage.
         self.subscription_allowed(publication.sid, True)
         for stream in list(participant._streams):
@@ -289,6 +292,7 @@ class Members:
         track = publication._track
         assert track is not None
         publication._track = None
+        self._engine.e2ee._forget(participant.identity, publication.sid)
         track._end()
         self._announce(events.TrackUnsubscribed(track, publication, participant), track, publication, participant)
 

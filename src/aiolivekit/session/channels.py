@@ -16,6 +16,7 @@ from google.protobuf.message import DecodeError
 from livekit.protocol import models, rtc
 
 from ..core.reliable import ReceiveState, SendSequence
+from ..e2ee.packet_cryptor import PacketCryptor
 from ..enums import DataPacketKind
 from ..options import Outage
 from ..peer.channel import ChannelState, DataChannel
@@ -63,6 +64,7 @@ class SessionChannels:
         sequence: The numbers of our reliable packets; they outlive the session.
         received: What was received from whom; it outlives the session.
         outage: What happens to packets that wait while there is no connection.
+        cryptor: Encrypts and decrypts packets; `None` in a room that is not encrypted.
     """
 
     def __init__(
@@ -73,9 +75,11 @@ class SessionChannels:
         sequence: SendSequence,
         received: ReceiveState,
         outage: Outage | None = None,
+        cryptor: PacketCryptor | None = None,
     ) -> None:
         self._high = high
         self._outage = outage or Outage()
+        self._cryptor = cryptor
         self._emit = emit
         self._on_lost = on_lost
         self._sequence = sequence
@@ -106,8 +110,10 @@ class SessionChannels:
             LOSSY_LABEL, ordered=False, max_retransmits=0, low_threshold=LOSSY_LOW_THRESHOLD
         )
         self._lanes = {
-            _RELIABLE: Lane(reliable, self._high, self._sequence, partial(self._buffer_status, _RELIABLE)),
-            _LOSSY: Lane(lossy, LOSSY_HIGH, None, partial(self._buffer_status, _LOSSY)),
+            _RELIABLE: Lane(
+                reliable, self._high, self._sequence, partial(self._buffer_status, _RELIABLE), self._cryptor
+            ),
+            _LOSSY: Lane(lossy, LOSSY_HIGH, None, partial(self._buffer_status, _LOSSY), self._cryptor),
         }
         self._data_track = publisher.create_channel(
             DATA_TRACK_LABEL, ordered=False, max_retransmits=0, low_threshold=DATA_TRACK_LOW_THRESHOLD
@@ -407,7 +413,13 @@ class SessionChannels:
         else:
             self.unknown += 1
             return
-        event = decode_packet(packet, kind)
+        if self._cryptor is None:
+            self._tell(kind, packet)
+        else:
+            self._cryptor.open(packet, partial(self._tell, kind))
+
+    def _tell(self, kind: DataPacketKind, packet: models.DataPacket, encryption_type: int = 0) -> None:
+        event = decode_packet(packet, kind, encryption_type)
         if event is None:
             self.unknown += 1
         else:

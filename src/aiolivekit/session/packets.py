@@ -21,7 +21,7 @@ from .events import (
     TranscriptionReceived,
 )
 
-__all__ = ["decode_packet", "is_durable"]
+__all__ = ["decode_packet", "is_durable", "is_durable_id"]
 
 _Packet = models.DataPacket
 _UNSUPPORTED_VERSION = 1404
@@ -47,7 +47,12 @@ def decode_packet(packet: models.DataPacket, kind: DataPacketKind, encryption_ty
 
 def is_durable(data: bytes) -> bool:
     """Whether a packet, serialised, is a durable message or part of their bookkeeping (docs/durable.md)."""
-    return _Packet.FromString(data).user.id.startswith("aio1")
+    return is_durable_id(_Packet.FromString(data).user.id)
+
+
+def is_durable_id(user_id: str) -> bool:
+    """Whether a user packet of that id is one."""
+    return user_id.startswith("aio1")
 
 
 def _chat(packet: _Packet, _encryption: int) -> SessionEvent:

@@ -17,6 +17,7 @@ from .._tasks import TaskScope, finish_despite_cancel
 from ..core.encodings import Encoding
 from ..core.flight import SILENT, FlightTap
 from ..core.reliable import ReceiveState, SendSequence
+from ..e2ee.manager import E2EEManager
 from ..enums import DataPacketKind, DisconnectReason
 from ..errors import (
     ClosedError,
@@ -68,6 +69,7 @@ class SessionContext:
         comes_back: Whether another session follows if this one cannot be connected. The server is told nothing then: it
             would tell the others that we left of our own will, and they would keep nothing for us.
         flight: Where it is written down what happens.
+        e2ee: Encrypts end to end, or does not.
     """
 
     emit: Callable[[SessionEvent], None]
@@ -78,6 +80,7 @@ class SessionContext:
     received: ReceiveState = field(default_factory=ReceiveState)
     comes_back: bool = False
     flight: FlightTap = SILENT
+    e2ee: E2EEManager = field(default_factory=lambda: E2EEManager(None))
 
 
 class RtcSession:
@@ -95,6 +98,7 @@ class RtcSession:
             context.sequence,
             context.received,
             options.outage,
+            context.e2ee._packets,  # noqa: SLF001 - the manager's side that is not the user's
         )
         self._peers = SessionPeers(
             self._scope,
@@ -106,6 +110,7 @@ class RtcSession:
             on_lost=self._lose_media_path,
             on_interrupted=self._media_interrupted,
             flight=context.flight,
+            sealed=context.e2ee._seals,  # noqa: SLF001
         )
         self._signal: SignalClient | None = None
         self._connected: asyncio.Future[None] | None = None
@@ -166,6 +171,7 @@ class RtcSession:
         if offer is not None and signal.path == "v0":
             self._peers.forget_single()
             offer = None
+        self._context.e2ee._joined(join.participant.identity, join.sif_trailer)  # noqa: SLF001
         self._context.joined(self, join)
         self._participant_sid = join.participant.sid
         self._ping = (float(join.ping_interval), float(join.ping_timeout))
