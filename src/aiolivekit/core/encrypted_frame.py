@@ -36,10 +36,11 @@ _AUDIO_HEADER = 1
 """The byte that says how an Opus frame is coded."""
 _VP8_KEY_HEADER, _VP8_DELTA_HEADER = 10, 3
 _NAL_START = b"\0\0\1"
+_NAL_STARTS = re.compile(rb"\x00?\x00\x00\x01")
 _NAL_TYPE = 0x1F
 _SLICES = (1, 5)
 _SLICE_HEADER = 2
-_ESCAPE = re.compile(rb"\0\0(?=[\0-\3])")
+_ESCAPE = re.compile(rb"\x00\x00(?=[\x00-\x03])")
 _AV1_SEQUENCE = b"\x0a\0"
 """A sequence header of no bytes: with it the packetizer marks the beginning of a sequence."""
 _AV1_FRAME, _AV1_FRAME_HEADER = 0x32, 0x00
@@ -146,7 +147,7 @@ def injected_payload(data: bytes | bytearray, trailer: bytes) -> bytes | None:
     digest = hashlib.sha256(payload).hexdigest()
     if digest in (_OPUS_SILENCE, _VP8_BLACK) or digest in _H264_BLACK:
         return payload
-    units = [unit for unit in re.split(rb"\0?\0\0\1", payload) if unit]
+    units = [unit for unit in _NAL_STARTS.split(payload) if unit]
     if units and all(hashlib.sha256(unit).hexdigest() in _H264_BLACK for unit in units):
         return payload
     return None

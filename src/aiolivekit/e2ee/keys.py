@@ -126,7 +126,10 @@ class KeyProvider:
         derived = self._derive(key, key_index)
         ring = self._ring(participant_identity, create=True)
         assert ring is not None
-        _wipe(ring.put(key_index, derived))
+        before = ring.put(key_index, derived)
+        if self._shared is None:
+            # Otherwise it may be that of others too, and is wiped with theirs.
+            _wipe(before)
         if participant_identity == self._local_identity:
             self._local_index = key_index
 
