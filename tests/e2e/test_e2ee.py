@@ -126,6 +126,11 @@ async def test_media_and_data_arrive_for_who_has_the_key(
         await alice.room.local_participant.publish_data(b"user data", topic="t")
         (packet,) = await bob.events.wait("data_received", lambda packet: packet.topic == "t")
         assert (packet.data, packet.participant.identity) == (b"user data", "alice")
+        for number in range(128):
+            await alice.room.local_participant.publish_data(b"%d" % number, topic="numbers")
+        await bob.events.wait("data_received", lambda packet: packet.data == b"127")
+        numbers = [packet.data for (packet,) in bob.events.of("data_received") if packet.topic == "numbers"]
+        assert numbers == [b"%d" % number for number in range(128)]
         long = "a text that takes several chunks " * 2000
         await alice.room.local_participant.send_text(long, topic="texts", compress=False)
         async with asyncio.timeout(DEADLINE):
