@@ -31,11 +31,15 @@ class SdkParticipant:
     Args:
         module: `aiolivekit` or `livekit.rtc`.
         single: Whether to use one peer connection.
+        encrypted: Whether the room is encrypted end to end.
+        layers: Whether video is sent in three layers instead of one.
     """
 
-    def __init__(self, module: Any, *, single: bool = True) -> None:
+    def __init__(self, module: Any, *, single: bool = True, encrypted: bool = False, layers: bool = False) -> None:
         self._rtc = module
         self._single = single
+        self._encrypted = encrypted
+        self._layers = layers
         self._room = module.Room()
         self.on_data: Callable[[bytes], None] = _ignore
         self.on_audio: Callable[[AudioFrames], None] = _ignore
@@ -55,7 +59,11 @@ class SdkParticipant:
         self._room.on("data_received", lambda packet: on_data(packet.data))
         self._room.on("track_subscribed", self._on_track)
         self._room.on("data_track_published", self._on_data_track)
-        await self._room.connect(url, token, self._rtc.RoomOptions(single_peer_connection=self._single))
+        options = self._rtc.RoomOptions(single_peer_connection=self._single)
+        if self._encrypted:
+            keys = self._rtc.KeyProviderOptions(shared_key=b"a key of the benchmark")
+            options.encryption = self._rtc.E2EEOptions(key_provider_options=keys)
+        await self._room.connect(url, token, options)
 
     async def send(self, payload: bytes) -> None:
         await self._room.local_participant.publish_data(payload, reliable=True)
@@ -146,7 +154,7 @@ class SdkParticipant:
         source = rtc.VideoSource(VIDEO_WIDTH, VIDEO_HEIGHT)
         track = rtc.LocalVideoTrack.create_video_track(name, source)
         options = rtc.TrackPublishOptions(
-            source=rtc.TrackSource.SOURCE_CAMERA, simulcast=False, video_codec=rtc.VideoCodec.VP8
+            source=rtc.TrackSource.SOURCE_CAMERA, simulcast=self._layers, video_codec=rtc.VideoCodec.VP8
         )
         options.video_encoding.max_bitrate = VIDEO_BITRATE
         options.video_encoding.max_framerate = VIDEO_FPS

@@ -12,6 +12,10 @@ from .errors import *  # noqa: F403
 from .options import *  # noqa: F403
 
 if TYPE_CHECKING:
+    from .e2ee.frame_cryptor import FrameCryptor
+    from .e2ee.keys import KeyProvider
+    from .e2ee.manager import E2EEManager
+    from .e2ee.options import E2EEOptions, KeyProviderOptions
     from .media.apm import AudioProcessingModule
     from .media.audio_filter import AudioFilter, NoiseCancellationOptions
     from .media.audio_frame import AudioFrame
@@ -110,6 +114,8 @@ __all__ = [
     "DataTrackSchemaEncoding",
     "DataTrackSchemaId",
     "DataTrackStream",
+    "E2EEManager",
+    "E2EEOptions",
     "EncodedRateControl",
     "EncodedVideoFrame",
     "EncodedVideoSource",
@@ -121,9 +127,12 @@ __all__ = [
     "FlightLog",
     "FlightRecord",
     "FlightTrace",
+    "FrameCryptor",
     "FrameProcessor",
     "H264Status",
     "InputCapture",
+    "KeyProvider",
+    "KeyProviderOptions",
     "LocalAudioTrack",
     "LocalDataTrack",
     "LocalParticipant",
@@ -192,6 +201,10 @@ _LAZY = {
     "media.audio_filter": ("AudioFilter", "NoiseCancellationOptions"),
     "media.audio_frame": ("AudioFrame",),
     "media.audio_mixer": ("AudioMixer",),
+    "e2ee.frame_cryptor": ("FrameCryptor",),
+    "e2ee.keys": ("KeyProvider",),
+    "e2ee.manager": ("E2EEManager",),
+    "e2ee.options": ("E2EEOptions", "KeyProviderOptions"),
     "media.audio_resampler": ("AudioResampler", "AudioResamplerQuality"),
     "media.audio_source": ("AudioSource",),
     "media.audio_stream": ("AudioFrameEvent", "AudioStream"),

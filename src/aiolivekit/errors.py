@@ -15,6 +15,7 @@ __all__ = [
     "ConnectError",
     "ConnectTimeoutError",
     "DataTimeoutError",
+    "EncryptionError",
     "EngineError",
     "FlightLogError",
     "ForkError",
@@ -23,6 +24,7 @@ __all__ = [
     "LiveKitError",
     "MediaError",
     "MediaFileError",
+    "MissingKeyError",
     "NegotiationError",
     "NotConnectedError",
     "OutboxFullError",
@@ -247,6 +249,14 @@ class PacketTooLargeError(EngineError, ValueError):
         super().__init__(f"the packet has {size} bytes serialised, the limit is {limit}")
         self.size = size
         self.limit = limit
+
+
+class EncryptionError(EngineError):
+    """Something could not be encrypted end to end, or a key is not what it should be; nothing was sent in the clear."""
+
+
+class MissingKeyError(EncryptionError, LookupError):
+    """There is no key under that index."""
 
 
 class RequestError(EngineError):

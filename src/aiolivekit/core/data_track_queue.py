@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .data_track_packet import Packetizer
+from .data_track_packet import FrameEncryption, Packetizer
 
 __all__ = ["FrameQueue", "OutgoingFrame"]
 
@@ -17,11 +17,13 @@ class OutgoingFrame:
         payload: Its bytes.
         timestamp: When it was pushed, in ticks of the packets' clock.
         user_timestamp: What the application says of its time.
+        encryption: How the bytes are encrypted.
     """
 
     payload: bytes
     timestamp: int
     user_timestamp: int | None = None
+    encryption: FrameEncryption | None = None
 
 
 class FrameQueue:
@@ -90,7 +92,9 @@ class FrameQueue:
                 return None
             handle = self._turns.pop(0)
             frame = self._waiting.pop(handle)
-            packets = self._packetizers[handle].packets(frame.payload, frame.timestamp, frame.user_timestamp)
+            packets = self._packetizers[handle].packets(
+                frame.payload, frame.timestamp, frame.user_timestamp, frame.encryption
+            )
             if len(packets) == 1:
                 return packets[0]
             self._sending = packets[::-1]

@@ -8,7 +8,6 @@ what is buffered the newest packets up to `reserve` bytes are kept.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
 from typing import Final
 
 __all__ = ["RetainedPackets"]
@@ -16,7 +15,7 @@ __all__ = ["RetainedPackets"]
 _MARKS = 1024
 _MARK_INTERVAL = 0.05
 """Seconds between two notes of what has left: together the notes go back for longer than a dead path is waited for."""
-_NOTHING: Final[deque[tuple[int, bytes, int]]] = deque(maxlen=0)
+_NOTHING: Final[deque[tuple[int, bytes, int, bool]]] = deque(maxlen=0)
 """For all who have sent nothing yet: two queues for each would be 1.5 kB."""
 
 
@@ -45,7 +44,7 @@ class RetainedPackets:
         """Bytes kept."""
         return self._size
 
-    def keep(self, sequence: int, data: bytes, buffered: int, now: float) -> None:
+    def keep(self, sequence: int, data: bytes, buffered: int, now: float, *, uncounted: bool = False) -> None:
         """Keep a packet that was handed over, and forget what must have arrived.
 
         Args:
@@ -53,12 +52,13 @@ class RetainedPackets:
             data: As it was sent.
             buffered: Bytes libwebrtc holds, this packet's included.
             now: When.
+            uncounted: Whether `count_since` leaves it out.
         """
         packets = self._packets
         if packets is _NOTHING:
             packets = self._packets = deque()
         self._handed_over += len(data)
-        packets.append((sequence, data, self._handed_over))
+        packets.append((sequence, data, self._handed_over, uncounted))
         self._size += len(data)
         self.note_buffered(buffered, now)
         limit = buffered + self._reserve
@@ -79,12 +79,12 @@ class RetainedPackets:
         packets = self._packets
         while packets and packets[0][0] <= last:
             self._size -= len(packets.popleft()[1])
-        return [data for _, data, _ in packets]
+        return [data for _, data, *_ in packets]
 
-    def count_since(self, moment: float, leave_out: Callable[[bytes], bool] = lambda _: False) -> int:
-        """Return how many of the packets kept left this machine at `moment` or later, or not at all, but for some."""
+    def count_since(self, moment: float) -> int:
+        """Return how many of the packets kept left this machine at `moment` or later, or not at all."""
         before = max((left for when, left in self._left or () if when < moment), default=0)
-        return sum(1 for _, data, position in self._packets if position > before and not leave_out(data))
+        return sum(1 for _, _, position, uncounted in self._packets if position > before and not uncounted)
 
     def clear(self) -> None:
         """Forget everything."""

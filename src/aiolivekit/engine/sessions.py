@@ -20,6 +20,7 @@ from ..core.reconnect_table import State
 from ..core.reconnection import Cause, Mode, Recovered
 from ..core.reliable import ReceiveState
 from ..core.room_jitter import RoomJitter
+from ..e2ee.manager import E2EEManager
 from ..enums import DisconnectReason
 from ..errors import ClosedError, ConnectError
 from ..options import EngineOptions
@@ -69,6 +70,7 @@ class Sessions:
         events: Where events go.
         end: Closes the engine.
         flight: Where it is written down what happens.
+        e2ee: Encrypts end to end, or does not.
     """
 
     def __init__(
@@ -79,9 +81,11 @@ class Sessions:
         events: EngineEvents,
         end: Callable[[Cause], None],
         flight: FlightRecorder | None = None,
+        e2ee: E2EEManager | None = None,
     ) -> None:
         self._access = Access(url, token, options, lambda fresh: events.put(RefreshToken(url, fresh)))
         self._options = options
+        self._e2ee = e2ee or E2EEManager(None)
         self._events = events
         self._end = end
         self._epoch = 0
@@ -171,6 +175,7 @@ class Sessions:
             sent=self.sent,
             comes_back=self._session is not None,
             flight=self._flight.tap(epoch),
+            e2ee=self._e2ee,
         )
         session, _ = await self._access.join(lambda url, token: RtcSession.connect(url, token, self._options, context))
         return session

@@ -22,6 +22,7 @@ from .chat import Chat
 from .data_tracks import RoomDataTracks
 from .durability import durable_messages, tell_presence
 from .emitter import EventEmitter
+from .encryption import RoomEncryption
 from .flight_events import note_event
 from .members import Members
 from .packets import DataPacket, SipDTMF, segments_of
@@ -85,6 +86,7 @@ class Visit:
         self.chat.receive_from(self.streams)
         self.rpc = self.members.local._rpc = rpc_calls(self, self.streams)
         self.members.load(join.other_participants)
+        self._encryption = RoomEncryption(engine.e2ee, self.members, self.announce)
         self.data_tracks = RoomDataTracks(self)
         self._remote = self.members.remote
         self._engine_events: EngineEvents | None = engine_events
@@ -107,6 +109,7 @@ class Visit:
             return
         self.announce(events.ConnectionStateChanged(self.state))
         self.announce(events.Connected())
+        self._encryption.start()
         self.data_tracks.start()
         engine_events.attach(self.sink)
 
@@ -139,6 +142,7 @@ class Visit:
         tell_departure(self.rpc, event)
         tell_streams(self.streams, event)
         self.announce(event, *concerned)
+        self._encryption.follow(event)
 
     # -- data ---------------------------------------------------------------------------------------
 
@@ -329,6 +333,7 @@ class Visit:
                 await self.durable.flush()
         finally:
             await self.engine.close(reason)
+            self.engine.e2ee._close()
             await self.durable.aclose()
             await self.rpc.aclose()
             await self.streams.aclose()
@@ -342,6 +347,7 @@ class Visit:
         self.rpc.close()
         self.streams.close()
         self.members.close()
+        self.engine.e2ee._close()
         self.members.local._set_disconnect_reason(reason)
         self._room._visit_ended(self)
         report = None

@@ -18,13 +18,14 @@ from livekit.protocol import models, rtc
 
 from ..core.absences import SentLedger
 from ..core.reliable import ReceiveState, SendSequence
+from ..e2ee.packet_cryptor import PacketCryptor
 from ..enums import DataPacketKind
 from ..options import Outage
 from ..peer.channel import ChannelState, DataChannel
 from ..peer.connection import PeerConnection
 from .events import DataChannelBufferStatusChanged, DataTrackPacketReceived, DataTrackReady, SessionEvent
 from .lane import MAX_PACKET_SIZE, Lane
-from .packets import decode_packet, is_durable
+from .packets import decode_packet
 
 __all__ = [
     "DATA_TRACK_LABEL",
@@ -69,6 +70,7 @@ class SessionChannels:
         received: What was received from whom; it outlives the session.
         outage: What happens to packets that wait while there is no connection.
         ledger: Where it is written down what was sent to whom; it outlives the session.
+        cryptor: Encrypts and decrypts packets; `None` in a room that is not encrypted.
     """
 
     def __init__(
@@ -80,10 +82,12 @@ class SessionChannels:
         received: ReceiveState,
         outage: Outage | None = None,
         ledger: SentLedger | None = None,
+        cryptor: PacketCryptor | None = None,
     ) -> None:
         self._high = high
         self._ledger = ledger
         self._outage = outage or Outage()
+        self._cryptor = cryptor
         self._emit = emit
         self._on_lost = on_lost
         self._sequence = sequence
@@ -116,9 +120,14 @@ class SessionChannels:
         )
         self._lanes = {
             _RELIABLE: Lane(
-                reliable, self._high, self._sequence, partial(self._buffer_status, _RELIABLE), self._ledger
+                reliable,
+                self._high,
+                self._sequence,
+                partial(self._buffer_status, _RELIABLE),
+                self._ledger,
+                self._cryptor,
             ),
-            _LOSSY: Lane(lossy, LOSSY_HIGH, None, partial(self._buffer_status, _LOSSY)),
+            _LOSSY: Lane(lossy, LOSSY_HIGH, None, partial(self._buffer_status, _LOSSY), cryptor=self._cryptor),
         }
         self._data_track = publisher.create_channel(
             DATA_TRACK_LABEL, ordered=False, max_retransmits=0, low_threshold=DATA_TRACK_LOW_THRESHOLD
@@ -275,7 +284,7 @@ class SessionChannels:
         """
         lane = self._lanes.get(_RELIABLE)
         # Durable messages are answered for one by one, by those who sent and who receive them.
-        return 0 if lane is None or self._confirmed else lane.retained.count_since(moment, is_durable)
+        return 0 if lane is None or self._confirmed else lane.retained.count_since(moment)
 
     def pause(self) -> None:
         """Hand nothing over any more; packets wait to be adopted by another session."""
@@ -455,7 +464,13 @@ class SessionChannels:
         else:
             self.unknown += 1
             return
-        event = decode_packet(packet, kind)
+        if self._cryptor is None:
+            self._tell(kind, packet)
+        else:
+            self._cryptor.open(packet, partial(self._tell, kind))
+
+    def _tell(self, kind: DataPacketKind, packet: models.DataPacket, encryption_type: int = 0) -> None:
+        event = decode_packet(packet, kind, encryption_type)
         if event is None:
             self.unknown += 1
         else:

@@ -18,6 +18,7 @@ from ..core.absences import SentLedger
 from ..core.encodings import Encoding
 from ..core.flight import SILENT, FlightTap
 from ..core.reliable import ReceiveState, SendSequence
+from ..e2ee.manager import E2EEManager
 from ..enums import DataPacketKind, DisconnectReason
 from ..errors import (
     ClosedError,
@@ -71,6 +72,7 @@ class SessionContext:
         comes_back: Whether another session follows if this one cannot be connected. The server is told nothing then: it
             would tell the others that we left of our own will, and they would keep nothing for us.
         flight: Where it is written down what happens.
+        e2ee: Encrypts end to end, or does not.
     """
 
     emit: Callable[[SessionEvent], None]
@@ -82,6 +84,7 @@ class SessionContext:
     sent: SentLedger | None = None
     comes_back: bool = False
     flight: FlightTap = SILENT
+    e2ee: E2EEManager = field(default_factory=lambda: E2EEManager(None))
 
 
 class RtcSession:
@@ -100,6 +103,7 @@ class RtcSession:
             context.received,
             options.outage,
             context.sent,
+            context.e2ee._packets,  # noqa: SLF001 - the manager's side that is not the user's
         )
         self._peers = SessionPeers(
             self._scope,
@@ -111,6 +115,7 @@ class RtcSession:
             on_lost=self._lose_media_path,
             on_interrupted=self._media_interrupted,
             flight=context.flight,
+            sealed=context.e2ee._seals,  # noqa: SLF001
         )
         self._watch = PathWatch(self._peers, self._channels, self._scope, context.flight)
         self._signal: SignalClient | None = None
@@ -172,6 +177,7 @@ class RtcSession:
         if offer is not None and signal.path == "v0":
             self._peers.forget_single()
             offer = None
+        self._context.e2ee._joined(join.participant.identity, join.sif_trailer)  # noqa: SLF001
         self._context.joined(self, join)
         self._participant_sid = join.participant.sid
         self._ping = (float(join.ping_interval), float(join.ping_timeout))

@@ -140,16 +140,18 @@
   }
 
   const commands = {
-    async join({ url, token, single, autoSubscribe, dynacast }) {
+    async join({ url, token, single, autoSubscribe, dynacast, encryption }) {
       room = new Room({
         singlePeerConnection: single,
         adaptiveStream: false,
         dynacast,
         stopLocalTrackOnUnpublish: false,
         disconnectOnPageLeave: false,
+        ...(encryption ? interopE2ee.options(encryption) : {}),
       });
       listen();
       try {
+        if (encryption) await interopE2ee.begin(room, tell);
         await room.connect(url, token, { autoSubscribe });
       } catch (error) {
         const refused = error instanceof ConnectionError;
@@ -186,7 +188,7 @@
       return publication.trackSid;
     },
 
-    async publishPicture({ colour, width, height, simulcast, fps, name }) {
+    async publishPicture({ colour, width, height, simulcast, fps, name, codec }) {
       const canvas = Object.assign(document.createElement('canvas'), { width, height });
       let position = 0;
       draw(canvas, colour, position);
@@ -194,7 +196,7 @@
       cleanups.push(() => clearInterval(timer));
       const [track] = canvas.captureStream(fps).getVideoTracks();
       cleanups.push(() => track.stop());
-      const options = { name, source: Track.Source.Camera, simulcast };
+      const options = { name, source: Track.Source.Camera, simulcast, ...(codec ? { videoCodec: codec } : {}) };
       const publication = await room.localParticipant.publishTrack(track, options);
       return publication.trackSid;
     },
@@ -450,6 +452,8 @@
     async simulate({ scenario }) {
       await room.simulateScenario(scenario);
     },
+
+    ...interopE2ee.commands,
 
     // Leaves, and makes the page as it was, for the next test.
     async reset() {
