@@ -12,6 +12,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal, Protocol
 
+import hypothesis
 import pytest
 
 # libwebrtc reads it at the first peer connection of the process; without it loopback has no candidates.
@@ -29,6 +30,10 @@ from aiolivekit.testing import RealServer, ServerUnavailableError, find_server
 from aiolivekit.testing.plugin import unavailable as _unavailable
 from tests import official_audio
 from tests.openh264 import OpenH264UnavailableError, build_openh264
+
+# What one example takes says how busy the machine is, and nothing else.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 PeerMode = Literal["single", "dual"]
 _MODES: tuple[PeerMode, ...] = ("single", "dual")

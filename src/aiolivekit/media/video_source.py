@@ -10,6 +10,7 @@ from ..enums import VideoRotation
 from ..errors import MediaError
 from ..options import FrameMetadata
 from ..peer.video import LocalVideo, native_picture
+from .placeholder import Placeholder
 from .video_frame import VideoFrame
 
 __all__ = ["VideoSource"]
@@ -18,7 +19,8 @@ __all__ = ["VideoSource"]
 class VideoSource:
     """Takes pictures and sends each at once (`livekit.rtc.VideoSource`).
 
-    The program keeps the frame rate. A source may be published in several rooms.
+    The program keeps the frame rate. A source may be published in several rooms. Before its first picture a track of it
+    is black.
 
     Args:
         width: Pixels of a row, as announced when published; pictures may have other sizes.
@@ -36,6 +38,8 @@ class VideoSource:
         self._height = height
         self._is_screencast = is_screencast
         self._output: LocalVideo | None = None
+        self._placeholder: Placeholder | None = None
+        self._begun = False
         self._closed = False
 
     @property
@@ -64,6 +68,10 @@ class VideoSource:
             raise MediaError("the video source is closed")
         if self._output is None:
             self._output = LocalVideo(is_screencast=self._is_screencast)
+        if not self._begun:
+            if self._placeholder is None:
+                self._placeholder = Placeholder(self._output, self._width, self._height)
+            self._placeholder.start()
         return self._output
 
     def capture_frame(
@@ -102,6 +110,7 @@ class VideoSource:
             if not isinstance(metadata, FrameMetadata):
                 raise TypeError(f"metadata are FrameMetadata, not {type(metadata).__name__}")
             check_metadata(metadata)
+        self._begin()
         if self._output is None:
             return  # nobody has asked for the track yet
         picture = native_picture(frame.type, frame.width, frame.height, frame.data)
@@ -110,8 +119,15 @@ class VideoSource:
             self._output.metadata.put(when, replace(metadata))
         self._output.write(picture, when, degrees)
 
+    def _begin(self) -> None:
+        self._begun = True
+        placeholder, self._placeholder = self._placeholder, None
+        if placeholder is not None:
+            placeholder.end()
+
     async def aclose(self) -> None:
         """End the track. Twice is once."""
         self._closed = True
+        self._begin()
         if self._output is not None:
             self._output.close()

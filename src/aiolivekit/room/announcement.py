@@ -13,6 +13,7 @@ from ..core.encodings import Encoding, audio_encodings, degradation, video_encod
 from ..enums import (
     BackupCodecPolicy,
     DegradationPreference,
+    EncryptionType,
     FrameMetadataFeature,
     TrackSource,
     VideoCodec,
@@ -52,13 +53,20 @@ class Announcement:
     degradation: DegradationPreference | None = None
 
     @classmethod
-    def of(cls, track: LocalTrack, options: TrackPublishOptions, cid: str) -> Announcement:
+    def of(
+        cls,
+        track: LocalTrack,
+        options: TrackPublishOptions,
+        cid: str,
+        encryption: EncryptionType = EncryptionType.NONE,
+    ) -> Announcement:
         """Return what publishing `track` with `options` takes.
 
         Args:
             track: The track.
             options: How it is to be published.
             cid: The id by which our offer names it.
+            encryption: How it is encrypted end to end.
 
         Raises:
             PublishError: If the options contradict themselves.
@@ -72,6 +80,7 @@ class Announcement:
             source=int(source),  # type: ignore[arg-type]
             muted=track.muted,
             stream=options.stream or "",
+            encryption=int(encryption),  # type: ignore[arg-type]
         )
         try:
             if isinstance(track, LocalAudioTrack):
@@ -86,7 +95,8 @@ class Announcement:
         request.type = models.TrackType.AUDIO
         request.stereo = stereo
         request.disable_dtx = options.dtx is False
-        request.disable_red = options.red is False
+        # What is encrypted cannot be taken apart into frames that are sent twice.
+        request.disable_red = options.red is False or bool(request.encryption)
         features = request.audio_features
         if stereo:
             features.append(models.AudioTrackFeature.TF_STEREO)

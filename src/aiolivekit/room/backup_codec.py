@@ -90,7 +90,7 @@ class BackupCodecs:
         outgoing = OutgoingTrack(track._source._local)
         sender: LocalSender | None = None
         try:
-            announcement = Announcement.of(track, options, outgoing.cid)
+            announcement = Announcement.of(track, options, outgoing.cid, self._engine.e2ee.encryption_type)
             announcement.request.sid = publication.sid
             announcement.request.muted = publication.muted
             epoch = self._engine.epoch
@@ -98,6 +98,8 @@ class BackupCodecs:
             sender = await self._engine.create_sender(outgoing, options, announcement.encodings, epoch=epoch)
             if announcement.request.packet_trailer_features:
                 send_metadata(sender, options.frame_metadata_features)
+            if self._engine.e2ee._seals:
+                self._engine.e2ee._protect_sender(sender.chain, publication.sid)
             if announcement.degradation is not None:
                 await sender.prefer(announcement.degradation)
             await self._engine.negotiate()

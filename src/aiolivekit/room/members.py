@@ -285,6 +285,9 @@ class Members:
         publication._track = track
         if isinstance(track, RemoteVideoTrack) and publication._info.packet_trailer_features:
             track._frame_metadata = receive_metadata(media)
+        self._engine.e2ee._protect_receiver(
+            lambda: media.chain, participant.identity, publication.sid, publication.encryption_type
+        )
         # What arrives is allowed: the server's word may have been lost in an outage.
         self.subscription_allowed(publication.sid, True)
         for stream in list(participant._streams):
@@ -296,6 +299,7 @@ class Members:
         track = publication._track
         assert track is not None
         publication._track = None
+        self._engine.e2ee._forget(participant.identity, publication.sid)
         track._end()
         self._announce(events.TrackUnsubscribed(track, publication, participant), track, publication, participant)
 
