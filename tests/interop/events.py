@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+from ..patience import comes_true
+
 DEADLINE = 25.0
 """Seconds any one thing may take in this suite; generous, since the machine may be busy."""
 LARGE_DEADLINE = 600.0
@@ -51,10 +53,5 @@ class Events:
 
     async def until(self, condition: Callable[[], Any], what: Callable[[], str]) -> None:
         """Wait for something events bring about."""
-        try:
-            async with asyncio.timeout(DEADLINE):
-                while not condition():
-                    self._changed.clear()
-                    await self._changed.wait()
-        except TimeoutError:
-            raise AssertionError(f"never came: {what()}; there were {self.all}") from None
+        if not await comes_true(condition, DEADLINE, pause=0.1, wake=self._changed):
+            raise AssertionError(f"never came: {what()}; there were {self.all}")
