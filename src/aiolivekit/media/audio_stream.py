@@ -219,6 +219,17 @@ class AudioStream(FrameStream[AudioChunk, AudioFrameEvent]):
     def _open(self, media_track: Any) -> AudioReader:
         return AudioReader(media_track, self)
 
+    def _is_enough(self) -> bool:
+        if not self._cut:
+            return True
+        per_channel = self._num_channels * _SAMPLE_SIZE
+        samples = len(self._uncut) // per_channel + len(self._items) * self._sample_rate * _CHUNK_MS // 1000
+        if self._unsampled and self._input is not None:
+            rate, channels = self._input
+            unsampled = len(self._unsampled) // (min(channels, self._num_channels) * _SAMPLE_SIZE)
+            samples += unsampled * self._sample_rate // rate
+        return samples >= self._frame_samples
+
     def _convert(self, chunk: AudioChunk) -> AudioFrameEvent | None:
         samples, bits, rate, channels, _, _ = chunk
         if bits != 8 * _SAMPLE_SIZE:
