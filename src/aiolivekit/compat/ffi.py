@@ -10,6 +10,7 @@ names exist, queues carry what is put into them, handles are numbers, and a requ
 from __future__ import annotations
 
 import asyncio
+import importlib
 import logging
 import threading
 from collections.abc import Callable
@@ -145,4 +146,8 @@ class FfiClient:
 
 
 def get_ffi_lib() -> None:
-    """Load what a process needs to connect; there is no library of its own to return."""
+    """Load libwebrtc and what else a process needs to connect; there is no library of its own to return.
+
+    Nothing is started, so the process may fork afterwards, and its children have all of it.
+    """
+    importlib.import_module("..room.room", __package__)

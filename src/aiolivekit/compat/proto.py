@@ -16,9 +16,22 @@ from google.protobuf.descriptor import FileDescriptor
 from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSet
 from google.protobuf.internal import builder
 
+from .. import enums, options
+
 __all__ = ["file_descriptor", "fill"]
 
 _SOURCE = Path(__file__).parent.parent / "_vendor" / "livekit_ffi" / "descriptors.binpb"
+
+
+# What `rtc` offers as well is the same there and here: the Room API's. Two enums have other numbers, or names, there.
+_PUBLIC = ({*enums.__all__} - {"ConnectionQuality", "DegradationPreference"}) | {
+    "AudioEncoding",
+    "FrameMetadata",
+    "IceServer",
+    "ParticipantTrackPermission",
+    "TrackPublishOptions",
+    "VideoEncoding",
+}
 
 
 @cache
@@ -55,3 +68,5 @@ def fill(names: dict[str, Any], file: str) -> None:
     names["DESCRIPTOR"] = descriptor
     builder.BuildMessageAndEnumDescriptors(descriptor, names)
     builder.BuildTopDescriptorsAndMessages(descriptor, names["__name__"], names)
+    for name in _PUBLIC & names.keys():
+        names[name] = getattr(enums, name, None) or getattr(options, name)
