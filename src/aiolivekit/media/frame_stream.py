@@ -243,6 +243,9 @@ class FrameStream(ABC, Generic[ItemT, EventT]):
         if self._waiters and self._is_enough():
             self._waker.wake(self)
 
+    def _pause(self) -> float:
+        return 0.0
+
     def _on_media_ended(self) -> None:
         # The connection was closed under us. Whoever means to go on with another one rebinds before.
         self._close_reader()
