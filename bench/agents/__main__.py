@@ -12,17 +12,17 @@ import statistics
 from pathlib import Path
 from typing import Any
 
+from tests.compat.programs.environment import PROJECT, prepare
+from tests.compat.programs.running import SDKS, Program, Sdk
+
 from aiolivekit.testing import RealServer
 from bench.machine import describe
 from bench.usage import process_cpu_seconds
-from tests.compat.programs.environment import PROJECT, prepare
-from tests.compat.programs.running import Program, Sdk
 
 from .partner import Partner
 
 RESULTS = PROJECT / "docs" / "results"
 FOLDER = Path(__file__).parent
-SDKS: tuple[Sdk, ...] = ("ours", "official")
 
 ROWS = {
     "imported_mb": ("memory of the process, livekit.agents imported (MB)", None),
@@ -154,8 +154,8 @@ The voice agent of `examples/voice_agent` on livekit-agents {versions["livekit-a
 on ours through the overlay, on the official SDK {versions["livekit"]} that it pins. CPU and memory are those of an
 agent alone in its process, whose models are fakes, so that what remains is the framework and the SDK; the first audio
 is that of jobs of a worker, whose processes were there before. Medians over {arguments.rounds} rounds, both in turn, on
-{machine["cpu"]}, {machine["cores"]} cores, against livekit-server {machine["versions"]["livekit-server"]} over loopback.
-{arguments.note}
+{machine["cpu"]}, {machine["cores"]} cores, against livekit-server {machine["versions"]["livekit-server"]} over
+loopback. {arguments.note}
 
 {text}
 """

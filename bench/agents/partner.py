@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Coroutine
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
@@ -28,11 +29,14 @@ class Partner:
         self._source = aiolivekit.AudioSource(_RATE, 1)
         self._tasks: set[asyncio.Task[None]] = set()
         self._heard = asyncio.Event()
+        self._silent = asyncio.Event()
+        self._met = asyncio.Event()
         self.heard_at = 0.0
         """When the agent was heard, by the clock of the system."""
 
     async def __aenter__(self) -> Self:
         self._room.on("track_subscribed", lambda track, *_: self._begin(self._listen(track)))
+        self._room.on("participant_connected", lambda participant: self._met.set())
         await self._room.connect(self._url, self._token)
         track = aiolivekit.LocalAudioTrack.create_audio_track("microphone", self._source)
         options = aiolivekit.TrackPublishOptions(source=aiolivekit.TrackSource.SOURCE_MICROPHONE)
@@ -49,8 +53,8 @@ class Partner:
         await self._source.aclose()
         await self._room.disconnect()
 
-    def _begin(self, coroutine: object) -> None:
-        self._tasks.add(asyncio.ensure_future(coroutine))  # type: ignore[call-overload]
+    def _begin(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        self._tasks.add(asyncio.create_task(coroutine))
 
     async def _be_silent(self) -> None:
         frame = aiolivekit.AudioFrame.create(_RATE, 1, _RATE // 100)
@@ -63,8 +67,10 @@ class Partner:
             if loud and not self._heard.is_set():
                 self.heard_at = time.time()
                 self._heard.set()
+                self._silent.clear()
             elif not loud:
                 self._heard.clear()
+                self._silent.set()
 
     async def hear(self) -> float:
         """Wait until there is sound, and return since when."""
@@ -75,12 +81,11 @@ class Partner:
     async def hear_silence(self) -> None:
         """Wait until there is none."""
         async with asyncio.timeout(_DEADLINE):
-            while self._heard.is_set():
-                await asyncio.sleep(0.05)
+            await self._silent.wait()
 
     async def ask(self, method: str) -> str:
         """Call a method of the agent's."""
         async with asyncio.timeout(_DEADLINE):
-            while not (there := list(self._room.remote_participants)):
-                await asyncio.sleep(0.05)
-        return await self._room.local_participant.perform_rpc(destination_identity=there[0], method=method, payload="")
+            await self._met.wait()
+        agent = next(iter(self._room.remote_participants))
+        return await self._room.local_participant.perform_rpc(destination_identity=agent, method=method, payload="")

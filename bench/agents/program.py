@@ -1,13 +1,20 @@
 """The voice agent that is measured; it runs in the environment of the agents, on whichever SDK is chosen for it.
 
-As a worker (`python -m livekit.agents start program.py`), or alone in its process, without a worker (`python program.py`).
+As a worker (`python -m livekit.agents start program.py`), or alone in its process (`python program.py`).
 """
+
+# ruff: noqa: E402 - the memory of the process is looked at between imports
 
 from __future__ import annotations
 
+import asyncio
+import json
+import os
 import sys
 import time
 from pathlib import Path
+
+import livekit.agents
 
 
 def resident_kilobytes() -> int:
@@ -16,13 +23,7 @@ def resident_kilobytes() -> int:
     return int(status.split("VmRSS:")[1].split()[0])
 
 
-import livekit.agents
-
 IMPORTED = resident_kilobytes()
-
-import asyncio
-import json
-import os
 
 sys.path.insert(0, os.environ["VOICE_AGENT"])
 
