@@ -8,7 +8,7 @@ BROWSER := tests/interop/browser
 WORKERS = $(shell $(PYTHON) -c 'import os; print(min(4, (os.cpu_count() or 1) + 1))')
 PYTEST_WORKERS = -n $(WORKERS) --dist worksteal
 
-.PHONY: help demo test browser check format bench bench-agents compat matrix soak fuzz transcripts lock wheel clean
+.PHONY: help demo test browser check format bench bench-agents compat matrix media-matrix soak fuzz transcripts lock wheel clean
 
 help:
 	@echo "make demo    two participants exchange text, a tone and a picture through the dev server"
@@ -19,6 +19,7 @@ help:
 	@echo "make compat  all tests of other people's programs on ours, and beside them on the official SDK (half an hour)"
 	@echo "make transcripts  compare the signalling of the real and of the dev server"
 	@echo "make matrix  faults of every kind at every moment, in pairs (an hour; MATRIX_ARGS=\"--shard 1/2\")"
+	@echo "make media-matrix  every behaviour of media between every two clients (an hour; MEDIA_MATRIX_ARGS=\"--shard 1/2\")"
 	@echo "make soak    the dev server's long runs (minutes each; SOAK_ARGS=\"--quick\" to see that they work)"
 	@echo "make fuzz    an hour of mangled packets (FUZZ_ARGS=\"--seconds 60\"); installs atheris"
 	@echo "make lock    resolve the dependencies anew into requirements.lock"
@@ -63,6 +64,9 @@ compat: $(READY) browser
 
 matrix: $(READY)
 	$(BIN)/python -m tests.matrix --record $(MATRIX_ARGS)
+
+media-matrix: $(READY) browser
+	$(BIN)/python -m tests.media_matrix --record $(MEDIA_MATRIX_ARGS)
 
 soak: $(READY)
 	$(BIN)/python -m tests.soak $(SOAK_ARGS)

@@ -110,7 +110,7 @@ class TrackPublishOptions(Fields):
         source: Where the track comes from.
         stream: The name of a group of tracks that are played in step.
         preconnect_buffer: Announce that what was captured before the room was connected is sent too.
-        frame_metadata_features: Not supported (`UnsupportedError`).
+        frame_metadata_features: What of the metadata of captured pictures travels beside them (`FrameMetadata`).
         scalability_mode: Layers inside an encoding, such as `L3T3_KEY`; the picture is then sent in one encoding.
         video_encoder: There are software encoders only; anything else is not supported (`UnsupportedError`).
         degradation_preference: What of a picture is given up first when bandwidth or time is short.
@@ -258,7 +258,7 @@ class BackoffPolicy:
 
     attempts: int = 10
     duration: float = 45.0
-    first: float = 0.05
+    first: float = 0.02
     base: float = 0.3
     cap: float = 7.0
 
