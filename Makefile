@@ -8,13 +8,15 @@ BROWSER := tests/interop/browser
 WORKERS = $(shell $(PYTHON) -c 'import os; print(min(4, (os.cpu_count() or 1) + 1))')
 PYTEST_WORKERS = -n $(WORKERS) --dist worksteal
 
-.PHONY: help demo test browser check format bench matrix media-matrix soak fuzz transcripts lock wheel clean
+.PHONY: help demo test browser check format bench bench-agents compat matrix media-matrix soak fuzz transcripts lock wheel clean
 
 help:
 	@echo "make demo    two participants exchange text, a tone and a picture through the dev server"
 	@echo "make test    all tests (what is missing on this machine is skipped and said)"
 	@echo "make check   lint, format, types"
 	@echo "make bench   ours, the official SDK and bare wrtc, side by side"
+	@echo "make bench-agents  the same voice agent on ours and on the official SDK (minutes)"
+	@echo "make compat  all tests of other people's programs on ours, and beside them on the official SDK (half an hour)"
 	@echo "make transcripts  compare the signalling of the real and of the dev server"
 	@echo "make matrix  faults of every kind at every moment, in pairs (an hour; MATRIX_ARGS=\"--shard 1/2\")"
 	@echo "make media-matrix  every behaviour of media between every two clients (an hour; MEDIA_MATRIX_ARGS=\"--shard 1/2\")"
@@ -53,6 +55,13 @@ format: $(READY)
 bench: $(READY)
 	$(BIN)/python -m bench $(BENCH_ARGS)
 
+bench-agents: $(READY)
+	$(BIN)/python -m bench.agents --record $(BENCH_ARGS)
+
+# In every run of the tests there are two of them.
+compat: $(READY) browser
+	AIOLIVEKIT_COMPAT=all $(BIN)/python -m pytest tests/compat/programs $(PYTEST_ARGS)
+
 matrix: $(READY)
 	$(BIN)/python -m tests.matrix --record $(MATRIX_ARGS)
 
@@ -74,6 +83,11 @@ lock: $(READY)
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --no-emit-find-links --no-annotate --no-header --upgrade \
 		--all-extras --group dev --group peers pyproject.toml -o requirements.lock
+	for name in agents pipecat; do \
+		$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+			--no-emit-index-url --no-emit-find-links --no-annotate --no-header --upgrade \
+			--extra resample --extra apm pyproject.toml tests/compat/programs/$$name.in \
+			-o tests/compat/programs/$$name.lock || exit; done
 
 wheel: $(READY)
 	$(BIN)/python -m build --no-isolation
