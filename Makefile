@@ -8,13 +8,14 @@ BROWSER := tests/interop/browser
 WORKERS = $(shell $(PYTHON) -c 'import os; print(min(4, (os.cpu_count() or 1) + 1))')
 PYTEST_WORKERS = -n $(WORKERS) --dist worksteal
 
-.PHONY: help demo test browser check format bench matrix soak fuzz transcripts lock wheel clean
+.PHONY: help demo test browser check format bench interop matrix soak fuzz transcripts lock wheel clean
 
 help:
 	@echo "make demo    two participants exchange text, a tone and a picture through the dev server"
 	@echo "make test    all tests (what is missing on this machine is skipped and said)"
 	@echo "make check   lint, format, types"
 	@echo "make bench   ours, the official SDK and bare wrtc, side by side"
+	@echo "make interop the three clients with each other, up to 50 MB (INTEROP_ARGS=\"--heavy\" for what takes long alone)"
 	@echo "make transcripts  compare the signalling of the real and of the dev server"
 	@echo "make matrix  faults of every kind at every moment, in pairs (an hour; MATRIX_ARGS=\"--shard 1/2\")"
 	@echo "make soak    the dev server's long runs (minutes each; SOAK_ARGS=\"--quick\" to see that they work)"
@@ -51,6 +52,9 @@ format: $(READY)
 
 bench: $(READY)
 	$(BIN)/python -m bench $(BENCH_ARGS)
+
+interop: $(READY) browser
+	$(BIN)/python -m tests.interop --record $(INTEROP_ARGS)
 
 matrix: $(READY)
 	$(BIN)/python -m tests.matrix --record $(MATRIX_ARGS)

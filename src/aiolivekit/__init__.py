@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     from .room.events import EventsDropped, RoomEvent
     from .room.flight_log import FlightLog, FlightRecord, FlightTrace
     from .room.local_participant import LocalParticipant
+    from .room.metrics import EventMetric, MetricSample, MetricsBatch, TimeSeriesMetric
     from .room.packets import DataPacket, SipDTMF, Transcription, TranscriptionSegment
     from .room.participant import Participant, ParticipantPermission, RemoteParticipant
     from .room.report import ReconnectCause, ReconnectReport
@@ -107,6 +108,7 @@ __all__ = [
     "EncodedVideoSource",
     "EncodedVideoSourceFeedback",
     "EventEmitter",
+    "EventMetric",
     "EventStream",
     "EventTypes",
     "EventsDropped",
@@ -122,6 +124,8 @@ __all__ = [
     "LocalTrackPublication",
     "LocalVideoTrack",
     "MediaDevices",
+    "MetricSample",
+    "MetricsBatch",
     "NoiseCancellationOptions",
     "OutputPlayer",
     "Participant",
@@ -149,6 +153,7 @@ __all__ = [
     "TextStreamInfo",
     "TextStreamReader",
     "TextStreamWriter",
+    "TimeSeriesMetric",
     "Track",
     "TrackPublication",
     "Transcription",
@@ -215,6 +220,7 @@ _LAZY = {
     "room.events": ("EventsDropped", "RoomEvent"),
     "room.flight_log": ("FlightLog", "FlightRecord", "FlightTrace"),
     "room.local_participant": ("LocalParticipant",),
+    "room.metrics": ("EventMetric", "MetricSample", "MetricsBatch", "TimeSeriesMetric"),
     "room.packets": ("DataPacket", "SipDTMF", "Transcription", "TranscriptionSegment"),
     "room.participant": ("Participant", "ParticipantPermission", "RemoteParticipant"),
     "room.report": ("ReconnectCause", "ReconnectReport"),

@@ -38,21 +38,23 @@ class Events:
             if event == name and all(details.get(key) == value for key, value in match.items())
         ]
 
-    async def wait(self, name: str, /, *, count: int = 1, since: int = 0, **match: Any) -> Details:
-        """Return the `count`th event like that, past or to come."""
+    async def wait(
+        self, name: str, /, *, count: int = 1, since: int = 0, within: float = DEADLINE, **match: Any
+    ) -> Details:
+        """Return the `count`th event like that, past or to come `within` so many seconds."""
         found: list[Details] = []
 
         def there() -> bool:
             found[:] = self.of(name, since=since, **match)
             return len(found) >= count
 
-        await self.until(there, lambda: f"{count} × {name} {match}")
+        await self.until(there, lambda: f"{count} × {name} {match}", within)
         return found[count - 1]
 
-    async def until(self, condition: Callable[[], Any], what: Callable[[], str]) -> None:
+    async def until(self, condition: Callable[[], Any], what: Callable[[], str], within: float = DEADLINE) -> None:
         """Wait for something events bring about."""
         try:
-            async with asyncio.timeout(DEADLINE):
+            async with asyncio.timeout(within):
                 while not condition():
                     self._changed.clear()
                     await self._changed.wait()
