@@ -8,7 +8,7 @@ BROWSER := tests/interop/browser
 WORKERS = $(shell $(PYTHON) -c 'import os; print(min(4, (os.cpu_count() or 1) + 1))')
 PYTEST_WORKERS = -n $(WORKERS) --dist worksteal
 
-.PHONY: help demo test browser check format bench bench-agents compat matrix media-matrix soak fuzz transcripts lock wheel clean
+.PHONY: help demo test browser check format bench bench-agents compat interop matrix media-matrix soak fuzz transcripts lock wheel clean
 
 help:
 	@echo "make demo    two participants exchange text, a tone and a picture through the dev server"
@@ -17,6 +17,7 @@ help:
 	@echo "make bench   ours, the official SDK and bare wrtc, side by side"
 	@echo "make bench-agents  the same voice agent on ours and on the official SDK (minutes)"
 	@echo "make compat  all tests of other people's programs on ours, and beside them on the official SDK (half an hour)"
+	@echo "make interop the three clients with each other, up to 50 MB (INTEROP_ARGS=\"--heavy\" for what takes long alone)"
 	@echo "make transcripts  compare the signalling of the real and of the dev server"
 	@echo "make matrix  faults of every kind at every moment, in pairs (an hour; MATRIX_ARGS=\"--shard 1/2\")"
 	@echo "make media-matrix  every behaviour of media between every two clients (an hour; MEDIA_MATRIX_ARGS=\"--shard 1/2\")"
@@ -61,6 +62,8 @@ bench-agents: $(READY)
 # In every run of the tests there are two of them.
 compat: $(READY) browser
 	AIOLIVEKIT_COMPAT=all $(BIN)/python -m pytest tests/compat/programs $(PYTEST_ARGS)
+interop: $(READY) browser
+	$(BIN)/python -m tests.interop --record $(INTEROP_ARGS)
 
 matrix: $(READY)
 	$(BIN)/python -m tests.matrix --record $(MATRIX_ARGS)
