@@ -118,8 +118,15 @@ class PictureTimes:
 
         It lies back far enough for pictures that are still on their way.
         """
+        return self._repeat_until(now - self._still)
+
+    def repeat_before(self, time: float) -> float | None:
+        """The same, before a picture of that time is written."""
+        return self._repeat_until(time - self._interval)
+
+    def _repeat_until(self, time: float) -> float | None:
         last = -self._still if self._last is None else self._last
-        if now < last + 2 * self._still:
+        if time < last + self._still:
             return None
         self._last = last + self._still
         self._due = max(self._due, self._last)

@@ -32,7 +32,6 @@ _LATELY = 0.3
 
 _MAX_SOUND = 6_000
 _MAX_PICTURES = 60
-_MICROSECONDS = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +204,7 @@ class RecordingThread:
         file = self._file
         assert file is not None
         try:
+            self._write_picture(file, 0.0)  # black, until there is something to be seen
             while not self._over.wait(_ROUND):
                 self._work(file)
             self._work(file)
@@ -268,8 +268,11 @@ class RecordingThread:
         if self._board is None:
             return
         picture, time_us, degrees, _ = seen.item
+        at = (time_us * 1000 - self._began_ns) / 1e9 + seen.later
+        while (repeated := self._times.repeat_before(at)) is not None:
+            self._write(file, self._board, repeated)
         self._board.show(seen.key, picture, degrees)
-        self._write_picture(file, (time_us * 1000 - self._began_ns) / 1e9 + seen.later)
+        self._write_picture(file, at)
 
     def _write_picture(self, file: RecordingFile, at: float) -> None:
         if self._board is not None and self._times.take(at):
