@@ -168,7 +168,7 @@ def video_delay(buffered: float | None, decoding: float | None) -> float | None:
     return None if buffered is None else buffered + (decoding or 0.0) + RENDER_SECONDS
 
 
-def lip_sync(audio: float | None, video: float | None, limit: float = 2.0) -> float:
+def lip_sync(audio: float | None, video: float | None, limit: float = 1.0) -> float:
     """Return the seconds by which pictures are to be written later than the time they bear.
 
     Both have come through the same network, so what differs is what each waited for.

@@ -88,6 +88,7 @@ class Stage:
         half = ((width + 1) // 2) * ((height + 1) // 2)
         data = memoryview(bytes([220 if bright else 60]) * (width * height) + bytes([128]) * (2 * half))
         picture = native_picture(VideoBufferType.I420, width, height, data)
+        self._clock.seconds = max(self._clock.seconds, at)
         end = time.monotonic() + DEADLINE
         while self.thread._pictures_waiting > 20 and not self.failures:
             assert time.monotonic() < end
@@ -313,7 +314,7 @@ def test_what_is_too_much_is_dropped_and_counted(clock: Clock, tmp_path: Path) -
     """The thread does not run, as if the disk stood still."""
     stage = Stage(tmp_path / "r.mkv", clock)
     stage.thread.open()
-    for _ in range(70):
+    for _ in range(130):
         stage.thread.see("a", (None, 0, 0, 0), 0.0)  # type: ignore[arg-type]
     for _ in range(6_010):
         stage.thread.hear("a", (b"", 16, RATE, 1, 0, 0))
