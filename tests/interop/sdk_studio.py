@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+import aiolivekit
+
 from . import media
 from .films import Film, Frame, Projector, read_frame
 from .sdk_client import SdkClient
@@ -36,6 +38,11 @@ class SdkStudio(Studio[SdkClient]):
     def __init__(self, client: SdkClient) -> None:
         super().__init__(client)
         self._rtc: Any = client._rtc
+        ours = self._rtc is aiolivekit
+        preferences = self._rtc.DegradationPreference
+        self._keep_size = (
+            preferences.MAINTAIN_RESOLUTION if ours else preferences.DEGRADATION_PREFERENCE_MAINTAIN_RESOLUTION
+        )
         self._shots: dict[str, _Shot] = {}
         self._frames: dict[str, list[Frame]] = {}
         self._watched: dict[str, Any] = {}
@@ -45,8 +52,13 @@ class SdkStudio(Studio[SdkClient]):
     async def publish_film(self, film: Film, *, codec: str, layers: bool = False, screen: bool = False) -> str:
         rtc = self._rtc
         shot = self._film(film, screen=screen)
-        source = rtc.TrackSource.SOURCE_SCREENSHARE if screen else rtc.TrackSource.SOURCE_CAMERA
-        shot.options = rtc.TrackPublishOptions(source=source, simulcast=layers, video_codec=rtc.VideoCodec.Value(codec))
+        shot.options = rtc.TrackPublishOptions(
+            source=rtc.TrackSource.SOURCE_SCREENSHARE if screen else rtc.TrackSource.SOURCE_CAMERA,
+            simulcast=layers,
+            video_codec=rtc.VideoCodec.Value(codec),
+            # A busy machine is to cost pictures, not their size.
+            degradation_preference=self._keep_size,
+        )
         return await self._publish(shot)
 
     async def publish_sound(self, sound: Sound, *, dtx: bool = False, red: bool = False) -> str:
