@@ -70,7 +70,7 @@ class Stage:
         return client
 
     async def join(
-        self, kind: ClientKind, identity: str, *, auto_subscribe: bool = True, dynacast: bool = False, **claims: Any
+        self, kind: ClientKind, identity: str, /, *, auto_subscribe: bool = True, dynacast: bool = False, **claims: Any
     ) -> Client:
         """A client that has joined; the claims are those of its token."""
         client = await self.client(kind, identity)

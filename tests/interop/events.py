@@ -8,6 +8,8 @@ from typing import Any
 
 DEADLINE = 25.0
 """Seconds any one thing may take in this suite; generous, since the machine may be busy."""
+LARGE_DEADLINE = 600.0
+"""Seconds for what is large."""
 
 Details = dict[str, Any]
 

@@ -8,6 +8,7 @@ classes for each single step have the first right: they are used one after anoth
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from ..errors import MediaError
@@ -79,7 +80,7 @@ class AudioProcessingModule:
         Another rate, or other channels, than the last frame's begin anew: what was learnt is forgotten.
 
         Args:
-            data: Exactly 10 ms.
+            data: 10 ms, or a whole number of them, which are processed one after another.
 
         Raises:
             MediaError: If the frame has another length, or a rate or channels that cannot be processed.
@@ -93,9 +94,11 @@ class AudioProcessingModule:
             if chain is None or chain.format != (data.sample_rate, data.num_channels):
                 chain = _Chain(self._library, self._features, data, self._delay_ms)
                 self._chain = chain
-            played = self._reference.recorded() if self._features["echo_cancellation"] else None
-            samples = chain.process(data.to_bytes(), played)
-        data._overwrite(samples)  # noqa: SLF001 - frames are constant to everyone else
+            processed = bytearray()
+            for samples in _blocks(data):
+                played = self._reference.recorded() if self._features["echo_cancellation"] else None
+                processed += chain.process(samples, played)
+        data._overwrite(bytes(processed))  # noqa: SLF001 - frames are constant to everyone else
 
     def process_reverse_stream(self, data: AudioFrame) -> None:
         """Take what is about to be played, for its echo to be found. The frame is left as it is.
@@ -104,7 +107,7 @@ class AudioProcessingModule:
         channels may differ (rates need `soxr`, which the `apm` extra brings along).
 
         Args:
-            data: Exactly 10 ms.
+            data: 10 ms, or a whole number of them.
 
         Raises:
             MediaError: As for `process_stream`.
@@ -113,9 +116,10 @@ class AudioProcessingModule:
         _check(data)
         if not self._features["echo_cancellation"]:
             return
-        copy = AudioFrame(data.to_bytes(), data.sample_rate, data.num_channels, data.samples_per_channel)
+        length = data.sample_rate // 100
         with self._lock:
-            self._reference.played(copy)
+            for samples in _blocks(data):
+                self._reference.played(AudioFrame(samples, data.sample_rate, data.num_channels, length))
 
     def set_stream_delay_ms(self, delay_ms: int) -> None:
         """Say how much later the echo of a played frame is recorded; the canceller also finds out by itself.
@@ -235,11 +239,17 @@ def _check(data: AudioFrame) -> None:
             f"audio is processed at {_MIN_RATE} to {_MAX_RATE} Hz with up to {_MAX_CHANNELS} channels, "
             f"not at {data.sample_rate} Hz with {data.num_channels}"
         )
-    if data.samples_per_channel != data.sample_rate // 100:
+    if not data.samples_per_channel or data.samples_per_channel % (data.sample_rate // 100):
         raise MediaError(
-            f"audio is processed in frames of 10 ms: {data.sample_rate // 100} samples at {data.sample_rate} Hz, "
-            f"not {data.samples_per_channel}"
+            f"audio is processed in blocks of 10 ms: multiples of {data.sample_rate // 100} samples at "
+            f"{data.sample_rate} Hz, not {data.samples_per_channel}"
         )
+
+
+def _blocks(data: AudioFrame) -> Iterator[bytes]:
+    """Return the frame's samples, 10 ms at a time."""
+    samples, size = data.to_bytes(), data.sample_rate // 100 * data.num_channels * _SAMPLE_SIZE
+    return (samples[start : start + size] for start in range(0, len(samples), size))
 
 
 def _require_library() -> ModuleType:

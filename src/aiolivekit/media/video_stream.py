@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import Any
 
+from ..core.packet_trailer import MetadataWindow
 from ..enums import TrackKind, VideoBufferType, VideoRotation
 from ..options import FrameMetadata
 from ..peer.video import VideoItem, VideoReader, picture_type, pixels_of
@@ -26,7 +27,7 @@ class VideoFrameEvent:
         frame: The picture, not turned.
         timestamp_us: Its time, in microseconds of the local monotonic clock.
         rotation: How it is to be turned before it is shown.
-        metadata: What travelled beside it.
+        metadata: What travelled beside it, if its publisher sends something there.
     """
 
     frame: VideoFrame
@@ -66,6 +67,7 @@ class VideoStream(FrameStream[VideoItem, VideoFrameEvent]):
         if capacity < 0:
             raise ValueError(f"no capacity is negative: {capacity}")
         self._format = None if format is None else VideoBufferType(format)
+        self._metadata: MetadataWindow | None = None
         super().__init__(track, *source_of(kwargs), loop, capacity or _DEFAULT_QUEUE_FRAMES)
 
     @classmethod
@@ -102,12 +104,15 @@ class VideoStream(FrameStream[VideoItem, VideoFrameEvent]):
         return cls(None, loop, capacity, format, participant=participant, track_source=track_source)
 
     def _open(self, media_track: Any) -> VideoReader:
+        # Kept beyond the track: what is queued is converted later.
+        self._metadata = getattr(self._track, "_frame_metadata", None)
         return VideoReader(media_track, self)
 
     def _convert(self, item: VideoItem) -> VideoFrameEvent:
-        picture, timestamp_us, degrees, _ = item
+        picture, timestamp_us, degrees, rtp_timestamp = item
         buffer_type = self._format
         if buffer_type is None:
             buffer_type = picture_type(picture) or VideoBufferType.I420
         frame = VideoFrame(picture.width, picture.height, buffer_type, pixels_of(picture, buffer_type))
-        return VideoFrameEvent(frame, timestamp_us, VideoRotation(degrees // 90 % 4))
+        metadata = None if self._metadata is None else self._metadata.get(rtp_timestamp)
+        return VideoFrameEvent(frame, timestamp_us, VideoRotation(degrees // 90 % 4), metadata)

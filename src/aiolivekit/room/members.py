@@ -16,6 +16,7 @@ from ..core import participants as roster
 from ..core.speakers import ActiveSpeakers
 from ..core.subscription import EARLY_MEDIA_TIMEOUT, MediaMatcher, MediaSubscribed, MediaUnsubscribed
 from ..enums import ConnectionQuality, ParticipantState, StreamState
+from ..peer.frame_metadata import receive_metadata
 from . import events
 from .emitter import EventEmitter
 from .handler_tasks import HandlerTasks
@@ -278,6 +279,11 @@ class Members:
         kind = RemoteVideoTrack if media.kind == "video" else RemoteAudioTrack
         track: RemoteTrack = kind(publication.sid, publication.name, publication.muted, media, self._tasks)
         publication._track = track
+        if isinstance(track, RemoteVideoTrack) and publication._info.packet_trailer_features:
+            track._frame_metadata = receive_metadata(media)
+        self._engine.e2ee._protect_receiver(
+            lambda: media.chain, participant.identity, publication.sid, publication.encryption_type
+        )
         # What arrives is allowed: the server's word may have been lost in an outage.
         self.subscription_allowed(publication.sid, True)
         for stream in list(participant._streams):
@@ -289,6 +295,7 @@ class Members:
         track = publication._track
         assert track is not None
         publication._track = None
+        self._engine.e2ee._forget(participant.identity, publication.sid)
         track._end()
         self._announce(events.TrackUnsubscribed(track, publication, participant), track, publication, participant)
 

@@ -9,6 +9,7 @@ from collections.abc import MutableSet
 from typing import TYPE_CHECKING, Any, ClassVar, get_args
 from weakref import WeakSet
 
+from ..core.packet_trailer import MetadataWindow
 from ..enums import StreamState, TrackKind
 from .emitter import EventEmitter
 from .event_names import TrackEventTypes
@@ -186,6 +187,7 @@ class RemoteVideoTrack(_RemoteTrack):
     """Video of another participant."""
 
     _kind = TrackKind.KIND_VIDEO
+    _frame_metadata: MetadataWindow | None = None  # what arrives beside the pictures, if anything does
 
 
 LocalTrack = LocalVideoTrack | LocalAudioTrack

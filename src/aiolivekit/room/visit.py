@@ -17,10 +17,12 @@ from ..enums import ConnectionState, DisconnectReason
 from ..options import DataStreamOptions, DurableOptions, RoomOptions
 from ..session import events as from_session
 from . import events
+from .absences import RoomAbsences, tell_absence
 from .chat import Chat
 from .data_tracks import RoomDataTracks
 from .durability import durable_messages, tell_presence
 from .emitter import EventEmitter
+from .encryption import RoomEncryption
 from .flight_events import note_event
 from .members import Members
 from .packets import DataPacket, SipDTMF, segments_of
@@ -77,12 +79,14 @@ class Visit:
         )
         self.durable = durable_messages(self, options.durable or DurableOptions())
         self.members.local._durable = self.durable
+        self.absences = RoomAbsences(self)
         self.streams = data_streams(self, room, options.data_stream or DataStreamOptions())
         self.members.local._data_streams = self.streams
         self.chat = Chat(self)
         self.chat.receive_from(self.streams)
         self.rpc = self.members.local._rpc = rpc_calls(self, self.streams)
         self.members.load(join.other_participants)
+        self._encryption = RoomEncryption(engine.e2ee, self.members, self.announce)
         self.data_tracks = RoomDataTracks(self)
         self._remote = self.members.remote
         self._engine_events: EngineEvents | None = engine_events
@@ -105,6 +109,7 @@ class Visit:
             return
         self.announce(events.ConnectionStateChanged(self.state))
         self.announce(events.Connected())
+        self._encryption.start()
         self.data_tracks.start()
         engine_events.attach(self.sink)
 
@@ -133,9 +138,11 @@ class Visit:
 
     def _announce_member(self, event: events.RoomEvent, *concerned: EventEmitter[Any] | None) -> None:
         tell_presence(self.durable, event)
+        tell_absence(self.absences, event)
         tell_departure(self.rpc, event)
         tell_streams(self.streams, event)
         self.announce(event, *concerned)
+        self._encryption.follow(event)
 
     # -- data ---------------------------------------------------------------------------------------
 
@@ -326,6 +333,7 @@ class Visit:
                 await self.durable.flush()
         finally:
             await self.engine.close(reason)
+            self.engine.e2ee._close()
             await self.durable.aclose()
             await self.rpc.aclose()
             await self.streams.aclose()
@@ -335,9 +343,11 @@ class Visit:
         self._stop_republishing()
         self.durable.close("the room was disconnected before they were acknowledged")
         self.data_tracks.close()
+        self.absences.close()
         self.rpc.close()
         self.streams.close()
         self.members.close()
+        self.engine.e2ee._close()
         self.members.local._set_disconnect_reason(reason)
         self._room._visit_ended(self)
         report = None

@@ -25,6 +25,8 @@ __all__ = ["decode_packet", "is_durable"]
 
 _Packet = models.DataPacket
 _UNSUPPORTED_VERSION = 1404
+DURABLE_PREFIX = "aio1"
+"""Ids of durable messages, and of their bookkeeping, begin with this (docs/durable.md)."""
 
 
 def decode_packet(packet: models.DataPacket, kind: DataPacketKind, encryption_type: int = 0) -> SessionEvent | None:
@@ -45,9 +47,9 @@ def decode_packet(packet: models.DataPacket, kind: DataPacketKind, encryption_ty
     return decoder(packet, encryption_type) if decoder is not None else None
 
 
-def is_durable(data: bytes) -> bool:
-    """Whether a packet, serialised, is a durable message or part of their bookkeeping (docs/durable.md)."""
-    return _Packet.FromString(data).user.id.startswith("aio1")
+def is_durable(packet: models.DataPacket) -> bool:
+    """Whether a packet is a durable message or part of their bookkeeping (docs/durable.md)."""
+    return packet.user.id.startswith(DURABLE_PREFIX)
 
 
 def _chat(packet: _Packet, _encryption: int) -> SessionEvent:
