@@ -9,8 +9,6 @@ from typing import Any
 
 import numpy as np
 
-import aiolivekit
-
 from . import media
 from .films import Film, Frame, Projector, read_frame
 from .sdk_client import SdkClient
@@ -38,11 +36,6 @@ class SdkStudio(Studio[SdkClient]):
     def __init__(self, client: SdkClient) -> None:
         super().__init__(client)
         self._rtc: Any = client._rtc
-        ours = self._rtc is aiolivekit
-        preferences = self._rtc.DegradationPreference
-        self._keep_size = (
-            preferences.MAINTAIN_RESOLUTION if ours else preferences.DEGRADATION_PREFERENCE_MAINTAIN_RESOLUTION
-        )
         self._shots: dict[str, _Shot] = {}
         self._frames: dict[str, list[Frame]] = {}
         self._watched: dict[str, Any] = {}
@@ -57,7 +50,7 @@ class SdkStudio(Studio[SdkClient]):
             simulcast=layers,
             video_codec=rtc.VideoCodec.Value(codec),
             # A busy machine is to cost pictures, not their size.
-            degradation_preference=self._keep_size,
+            degradation_preference=rtc.DegradationPreference.MAINTAIN_RESOLUTION,
         )
         return await self._publish(shot)
 

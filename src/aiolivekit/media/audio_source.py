@@ -253,8 +253,7 @@ class AudioSource:
         # Played under the lock, so that nothing captured meanwhile comes before it.
         with self._lock:
             chunks = [chunk for _ in range(periods) if (chunk := queue.pop()) is not None]
-            for _ in range(self._pace.passed(periods, len(chunks))):
-                chunks.append(queue.pop_rest() or self._silence)
+            chunks += [queue.pop_rest() or self._silence for _ in range(self._pace.passed(periods, len(chunks)))]
             for waiter in queue.released(self._ahead):
                 wakeups.add(waiter)
             if self._playout_waiters and self._pace.lead <= 0 and not len(queue):

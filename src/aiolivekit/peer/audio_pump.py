@@ -34,7 +34,7 @@ class PumpedReader(Protocol):
     """Whether there was something last time."""
 
     def take(self) -> int | None:
-        """Take what has come in; return the time of the last of it in microseconds, 0 for nothing, `None` at the end."""
+        """Take what has come in; return the time of the last in microseconds, 0 for nothing, `None` at the end."""
 
     def tell_again(self) -> None:
         """Have wrtc tell when something comes in; what is there already must be taken afterwards."""
