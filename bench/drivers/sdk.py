@@ -47,9 +47,10 @@ class SdkParticipant:
         self.call_error: type[Exception] = module.RpcError
         self._streams: list[Any] = []
         self._data_tracks: dict[str, Any] = {}
-        self._data_track_published = asyncio.Event()
+        # Made when they are needed: memory is to be that of the contender.
+        self._data_track_published: asyncio.Event | None = None
         self._sources: list[Any] = []
-        self._files_received: asyncio.Queue[None] = asyncio.Queue()
+        self._files_received: asyncio.Queue[None] | None = None
         self._reading: set[asyncio.Task[None]] = set()
 
     async def connect(self, url: str, token: str) -> None:
@@ -78,15 +79,17 @@ class SdkParticipant:
         return push
 
     async def receive_data_track(self, name: str, buffer_size: int) -> AsyncIterator[bytes]:
+        published = self._data_track_published = asyncio.Event()
         async with asyncio.timeout(20):
             while name not in self._data_tracks:
-                self._data_track_published.clear()
-                await self._data_track_published.wait()
+                published.clear()
+                await published.wait()
         return _frames(self._data_tracks[name].subscribe(buffer_size=buffer_size))
 
     def _on_data_track(self, track: Any) -> None:
         self._data_tracks[track.info.name] = track
-        self._data_track_published.set()
+        if self._data_track_published is not None:
+            self._data_track_published.set()
 
     # -- calls --
 
@@ -111,10 +114,12 @@ class SdkParticipant:
         return str(answer)
 
     def receive_files(self) -> None:
+        received = self._files_received = asyncio.Queue()
+
         async def read(reader: Any) -> None:
             async for _ in reader:
                 pass
-            self._files_received.put_nowait(None)
+            received.put_nowait(None)
 
         def take(reader: Any, _identity: str) -> None:
             task = asyncio.get_running_loop().create_task(read(reader))
@@ -124,6 +129,7 @@ class SdkParticipant:
         self._room.register_byte_stream_handler("file", take)
 
     async def file_received(self) -> None:
+        assert self._files_received is not None
         await self._files_received.get()
 
     async def send_file(self, data: bytes, to: str) -> None:

@@ -30,10 +30,15 @@ if TYPE_CHECKING:
         EncodedVideoSourceFeedback,
     )
     from .media.frame_processor import FrameProcessor
+    from .media.h264 import H264Status, disable_h264, enable_h264, h264_status, install_h264
     from .media.media_devices import InputCapture, MediaDevices, OutputPlayer
+    from .media.media_player import MediaPlayer
     from .media.platform_audio import AudioDeviceInfo, PlatformAudio, PlatformAudioOptions, PlatformAudioSource
+    from .media.recording_format import RecordingOptions
+    from .media.recording_thread import RecorderStats
     from .media.synchronizer import AVSynchronizer
     from .media.utils import combine_audio_frames, sine_wave_generator
+    from .media.video_capture import CameraInfo, VideoCapture
     from .media.video_frame import VideoFrame
     from .media.video_source import VideoSource
     from .media.video_stream import VideoFrameEvent, VideoStream
@@ -63,8 +68,11 @@ if TYPE_CHECKING:
     from .room.events import EventsDropped, RoomEvent
     from .room.flight_log import FlightLog, FlightRecord, FlightTrace
     from .room.local_participant import LocalParticipant
+    from .room.metrics import EventMetric, MetricSample, MetricsBatch, TimeSeriesMetric
     from .room.packets import DataPacket, SipDTMF, Transcription, TranscriptionSegment
     from .room.participant import Participant, ParticipantPermission, RemoteParticipant
+    from .room.recorder import RoomRecorder, TrackRecorder
+    from .room.recording_files import RecordedFile
     from .room.report import ReconnectCause, ReconnectReport
     from .room.room import Room
     from .room.rpc import RpcCallInfo, RpcError, RpcInterceptor, RpcInvocationData
@@ -98,6 +106,7 @@ __all__ = [
     "ByteStreamInfo",
     "ByteStreamReader",
     "ByteStreamWriter",
+    "CameraInfo",
     "ChatMessage",
     "DataPacket",
     "DataTrackFrame",
@@ -113,6 +122,7 @@ __all__ = [
     "EncodedVideoSource",
     "EncodedVideoSourceFeedback",
     "EventEmitter",
+    "EventMetric",
     "EventStream",
     "EventTypes",
     "EventsDropped",
@@ -121,6 +131,7 @@ __all__ = [
     "FlightTrace",
     "FrameCryptor",
     "FrameProcessor",
+    "H264Status",
     "InputCapture",
     "KeyProvider",
     "KeyProviderOptions",
@@ -131,6 +142,9 @@ __all__ = [
     "LocalTrackPublication",
     "LocalVideoTrack",
     "MediaDevices",
+    "MediaPlayer",
+    "MetricSample",
+    "MetricsBatch",
     "NoiseCancellationOptions",
     "OutputPlayer",
     "Participant",
@@ -140,6 +154,9 @@ __all__ = [
     "PlatformAudioSource",
     "ReconnectCause",
     "ReconnectReport",
+    "RecordedFile",
+    "RecorderStats",
+    "RecordingOptions",
     "RemoteAudioTrack",
     "RemoteDataTrack",
     "RemoteParticipant",
@@ -148,6 +165,7 @@ __all__ = [
     "RemoteVideoTrack",
     "Room",
     "RoomEvent",
+    "RoomRecorder",
     "RpcCallInfo",
     "RpcError",
     "RpcInterceptor",
@@ -158,10 +176,13 @@ __all__ = [
     "TextStreamInfo",
     "TextStreamReader",
     "TextStreamWriter",
+    "TimeSeriesMetric",
     "Track",
     "TrackPublication",
+    "TrackRecorder",
     "Transcription",
     "TranscriptionSegment",
+    "VideoCapture",
     "VideoFrame",
     "VideoFrameEvent",
     "VideoSource",
@@ -169,6 +190,10 @@ __all__ = [
     "VideoTrack",
     "__version__",
     "combine_audio_frames",
+    "disable_h264",
+    "enable_h264",
+    "h264_status",
+    "install_h264",
     "sine_wave_generator",
 ]
 __all__ += enums.__all__
@@ -195,10 +220,15 @@ _LAZY = {
         "EncodedVideoSourceFeedback",
     ),
     "media.frame_processor": ("FrameProcessor",),
+    "media.h264": ("H264Status", "disable_h264", "enable_h264", "h264_status", "install_h264"),
     "media.media_devices": ("InputCapture", "MediaDevices", "OutputPlayer"),
+    "media.media_player": ("MediaPlayer",),
     "media.platform_audio": ("AudioDeviceInfo", "PlatformAudio", "PlatformAudioOptions", "PlatformAudioSource"),
+    "media.recording_format": ("RecordingOptions",),
+    "media.recording_thread": ("RecorderStats",),
     "media.synchronizer": ("AVSynchronizer",),
     "media.utils": ("combine_audio_frames", "sine_wave_generator"),
+    "media.video_capture": ("CameraInfo", "VideoCapture"),
     "media.video_frame": ("VideoFrame",),
     "media.video_source": ("VideoSource",),
     "media.video_stream": ("VideoFrameEvent", "VideoStream"),
@@ -228,8 +258,11 @@ _LAZY = {
     "room.events": ("EventsDropped", "RoomEvent"),
     "room.flight_log": ("FlightLog", "FlightRecord", "FlightTrace"),
     "room.local_participant": ("LocalParticipant",),
+    "room.metrics": ("EventMetric", "MetricSample", "MetricsBatch", "TimeSeriesMetric"),
     "room.packets": ("DataPacket", "SipDTMF", "Transcription", "TranscriptionSegment"),
     "room.participant": ("Participant", "ParticipantPermission", "RemoteParticipant"),
+    "room.recorder": ("RoomRecorder", "TrackRecorder"),
+    "room.recording_files": ("RecordedFile",),
     "room.report": ("ReconnectCause", "ReconnectReport"),
     "room.room": ("Room",),
     "room.rpc": ("RpcCallInfo", "RpcError", "RpcInterceptor", "RpcInvocationData"),

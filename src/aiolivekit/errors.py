@@ -8,8 +8,10 @@ from __future__ import annotations
 
 __all__ = [
     "AlreadyPublishedError",
+    "CaptureError",
     "ChannelClosedError",
     "ClosedError",
+    "CodecUnavailableError",
     "ConnectError",
     "ConnectTimeoutError",
     "DataTimeoutError",
@@ -21,6 +23,7 @@ __all__ = [
     "InvalidUrlError",
     "LiveKitError",
     "MediaError",
+    "MediaFileError",
     "MissingKeyError",
     "NegotiationError",
     "NotConnectedError",
@@ -32,6 +35,7 @@ __all__ = [
     "PublishDataTrackError",
     "PublishError",
     "PushFrameError",
+    "RecordingError",
     "RequestError",
     "RequestTimeoutError",
     "RoomNotFoundError",
@@ -56,7 +60,15 @@ __all__ = [
 
 
 class LiveKitError(Exception):
-    """The base of all errors of this package."""
+    """The base of all errors of this package.
+
+    Args:
+        message: What went wrong.
+    """
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(message)
+        self.message = message
 
 
 class ClosedError(LiveKitError, RuntimeError):
@@ -326,8 +338,27 @@ class UnsupportedError(MediaError, NotImplementedError):
     """What libwebrtc as it is here cannot do; the message names the alternative."""
 
 
+class CodecUnavailableError(UnsupportedError):
+    """A codec that libwebrtc as it is here does not have; of H.264 the message says how to get it."""
+
+
 class PlatformAudioError(MediaError):
     """A microphone or speaker could not be listed, chosen or opened."""
+
+
+class MediaFileError(MediaError):
+    """A file or URL could not be opened, read or decoded, or the `media` extra is missing."""
+
+
+class CaptureError(MediaError):
+    """A camera or screen could not be opened, or gave no more pictures, or the `media` extra is missing."""
+
+
+class RecordingError(MediaError):
+    """A recording could not be begun or written (no such container, no room on the disk, no permission).
+
+    What was written before is kept. Its cause is what the system said, if it said anything.
+    """
 
 
 class StreamError(LiveKitError, ConnectionError):

@@ -13,7 +13,7 @@ import aiolivekit
 PACKAGE = Path(aiolivekit.__file__).parent
 
 # Base modules everyone may use.
-BASE = {"_begin", "_tasks", "_version", "enums", "errors", "options", "stats"}
+BASE = {"_begin", "_fields", "_tasks", "_version", "enums", "errors", "options", "stats"}
 
 # package -> packages it may import, itself apart
 ARROWS: dict[str, set[str]] = {
@@ -28,7 +28,7 @@ ARROWS: dict[str, set[str]] = {
     "room": {"engine", "session", "data", "media", "e2ee", "peer", "core"},
     "server": {"core"},
     "testing": {"server", "room", "core", "<root>"},
-    "cli": {"room", "media", "server", "testing", "core", "<root>"},
+    "cli": {"room", "media", "server", "testing", "compat", "core", "<root>"},
     "compat": {"room", "media", "e2ee", "<root>"},
     "rtc": {"room", "media", "e2ee", "compat", "<root>"},
     "<root>": {"room", "media", "engine", "e2ee"},

@@ -11,6 +11,7 @@ from typing import Any
 from livekit.protocol import models, rtc
 
 from .._tasks import TaskScope, finish_despite_cancel
+from ..core.absences import SentLedger
 from ..core.encodings import Encoding
 from ..core.flight import FlightRecorder
 from ..core.reconnection import Cause, Mode
@@ -110,6 +111,15 @@ class RtcEngine:
     def epoch(self) -> int:
         """Which session of the visit is in force, from 1; it grows with each restart."""
         return self._sessions.epoch
+
+    @property
+    def sent(self) -> SentLedger:
+        """How many reliable packets went to whom lately."""
+        return self._sessions.sent
+
+    def last_heard(self, sid: str) -> float | None:
+        """When a reliable packet of a participant came last (`time.monotonic`), if that is known."""
+        return self._sessions.last_heard(sid)
 
     def session(self) -> RtcSession:
         """Return the session in force, or the last one after the end."""

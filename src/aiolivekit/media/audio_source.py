@@ -11,6 +11,7 @@ from ..peer.audio import MAX_SAMPLE_RATE, MIN_SAMPLE_RATE, LocalAudio
 from ..peer.media_thread import Wakeups
 from .audio_frame import AudioFrame
 from .playout import PlayoutQueue
+from .preconnect import SoundBuffer
 from .resampling import Resampler
 
 __all__ = ["AudioSource"]
@@ -78,6 +79,7 @@ class AudioSource:
         self._playout_waiters: list[asyncio.Future[None]] = []
         self._empty_periods = _GAP_PERIODS
         self._output: LocalAudio | None = None
+        self._preconnect: SoundBuffer | None = None
         self._driven = False
         self._closed: str | None = None  # why, once it is
 
@@ -187,6 +189,24 @@ class AudioSource:
             self._play(samples)
         return True
 
+    def start_preconnect_buffer(self) -> None:
+        """Keep what is played from now on, at most its newest ten seconds, for an agent that does not listen yet.
+
+        It is sent once a track of the source, published with `TrackPublishOptions.preconnect_buffer`, has a
+        subscriber and an agent is there. Publishing so begins it too, so this is for what is captured before (not in
+        `livekit.rtc`).
+
+        Raises:
+            MediaError: If the source is closed.
+        """
+        self._check_open()
+        if self._preconnect is None:
+            self._preconnect = SoundBuffer(self._played_rate, self._num_channels)
+
+    def _take_preconnect_buffer(self) -> SoundBuffer | None:
+        recording, self._preconnect = self._preconnect, None
+        return recording
+
     async def wait_for_playout(self) -> None:
         """Wait until all that is queued has been played, cleared, or the source is closed."""
         with self._lock:
@@ -254,6 +274,8 @@ class AudioSource:
         self._shut(f"the audio could not be played: {error}", wakeups)
 
     def _play(self, samples: bytes) -> None:
+        if (recording := self._preconnect) is not None:
+            recording.write(samples)
         if self._output is not None:
             frames = len(samples) // (self._num_channels * _SAMPLE_SIZE)
             self._output.write(samples, self._played_rate, self._num_channels, frames)

@@ -15,8 +15,8 @@ import webrtc
 
 from ..core.encodings import Encoding
 from ..core.flight import SILENT, FlightTap, plain_words
-from ..errors import NegotiationError
-from . import runtime
+from ..errors import CodecUnavailableError, NegotiationError
+from . import openh264, runtime
 from .channel import ChannelSink, DataChannel, FastChannel
 from .tracks import LocalSender, MediaKind, OutgoingTrack, RemoteMedia, stats_dicts
 from .transforms import FrameChains
@@ -78,6 +78,8 @@ class PeerConnection:
         self.name = name
         self._sink = sink
         self._pc = _Connection(webrtc.RTCConfiguration(bundle_policy=webrtc.RTCBundlePolicy.max_bundle))
+        # A connection has the codecs there were when it was made; of others it says nothing, and sends VP8 instead.
+        self._has_h264 = openh264.status().enabled
         self._held_candidates: list[webrtc.RTCIceCandidateInit] = []
         self._awaiting_restart = False
         self._closed = False
@@ -245,8 +247,11 @@ class PeerConnection:
         """Add a section in which we send a track, from the next negotiation on.
 
         Raises:
-            MediaError: If libwebrtc cannot send that codec or those encodings.
+            CodecUnavailableError: If there is no such codec, or there was none when the connection was made.
+            MediaError: If libwebrtc cannot send those encodings.
         """
+        if codec == "H264" and not self._has_h264:
+            raise CodecUnavailableError("H.264 is there since this room was joined; it can be sent after joining again")
         return LocalSender.add(self._pc, track, encodings, codec=codec, chains=self._chains)
 
     def remove(self, sender: LocalSender) -> None:

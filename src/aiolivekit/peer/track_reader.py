@@ -23,6 +23,9 @@ ItemT = TypeVar("ItemT")
 SinkItemT = TypeVar("SinkItemT", contravariant=True)
 
 
+_LONGEST_PAUSE = 0.1
+
+
 class MediaSink(Protocol[SinkItemT]):
     """Who takes what a reader reads; called on the reader's loop, and must not raise."""
 
@@ -31,6 +34,9 @@ class MediaSink(Protocol[SinkItemT]):
 
     def _on_media_ended(self) -> None:
         """The track has ended; nothing follows."""
+
+    def _pause(self) -> float:
+        """Return for how many seconds nothing that comes in can be of use; asked after what has come was taken."""
 
 
 class _Processor(webrtc.MediaStreamTrackProcessor):
@@ -42,8 +48,6 @@ class _Processor(webrtc.MediaStreamTrackProcessor):
 
     def _on_event(self, name: str, *_args: object) -> None:
         if name == "_ready":
-            # Before reading: what comes in while we read must raise a new event.
-            self._native_obj._ackWakeup()
             self._notify()
 
 
@@ -51,7 +55,8 @@ class TrackReader(Generic[ItemT]):
     """Reads one track on the running event loop and hands over what comes in.
 
     The sink is held weakly, and a reader nobody holds stops reading. An ended track drops what its native queue still
-    holds, so that queue is only for the time in which the loop is blocked: it is emptied whenever the loop runs.
+    holds, so that queue is only for the time in which the loop is blocked, or the sink has no use for more: it is
+    emptied whenever the loop runs otherwise. Each event wakes the loop, which costs more than to take what came.
 
     Args:
         media_track: The track.
@@ -79,6 +84,7 @@ class TrackReader(Generic[ItemT]):
 
         self._processor = _Processor(webrtc.MediaStreamTrackProcessorInit(media_track, queue_size), notify)
         self._native = self._processor._native_obj
+        self._notify = notify
         self._stop = weakref.finalize(self, self._native.cancel)
         # Media that came in before the processor was bound to the loop raised no event.
         asyncio.get_running_loop().call_soon(notify)
@@ -99,11 +105,20 @@ class TrackReader(Generic[ItemT]):
         if self._closed:
             return
         self._drain()
+        sink = self._sink()
+        if sink is None:
+            return
+        if not self._native.ended and (pause := sink._pause()) > 0:
+            # Until the event is acknowledged there is no other, not of the end either.
+            asyncio.get_running_loop().call_later(min(pause, _LONGEST_PAUSE), self._notify)
+            return
+        # Before reading: what comes in while we read must raise a new event.
+        self._native._ackWakeup()
+        self._drain()
         if self._native.ended:
             self._closed = True
             self._stop()
-            if (sink := self._sink()) is not None:
-                sink._on_media_ended()
+            sink._on_media_ended()
 
     def _drain(self) -> None:
         sink = self._sink()

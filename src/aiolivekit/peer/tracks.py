@@ -8,8 +8,9 @@ from typing import Any, Literal, Protocol
 import webrtc
 
 from ..core.encodings import Encoding
+from ..core.packet_trailer import MetadataWindow
 from ..enums import DegradationPreference
-from ..errors import MediaError
+from ..errors import CodecUnavailableError, MediaError
 from .transforms import FrameChain, FrameChains
 
 __all__ = ["LocalMedia", "LocalSender", "MediaKind", "OutgoingTrack", "RemoteMedia"]
@@ -43,10 +44,12 @@ class OutgoingTrack:
         local: The source.
     """
 
-    __slots__ = ("_track", "kind")
+    __slots__ = ("_track", "kind", "metadata")
 
     def __init__(self, local: LocalMedia) -> None:
         self._track = local.media_track.clone()
+        self.metadata: MetadataWindow | None = getattr(local, "metadata", None)
+        """What belongs to its newest pictures."""
         self.kind: MediaKind = "audio" if self._track.kind == "audio" else "video"
 
     @property
@@ -294,5 +297,5 @@ def _prefer(transceiver: webrtc.RTCRtpTransceiver, kind: MediaKind, codec: str) 
     wanted = f"{kind}/{codec}".lower()
     chosen = [each for each in codecs if each.mime_type.lower() == wanted]
     if not chosen:
-        raise MediaError(f"libwebrtc cannot send {codec}")
+        raise CodecUnavailableError(f"libwebrtc cannot send {codec}")
     transceiver.set_codec_preferences(chosen + [each for each in codecs if each not in chosen])

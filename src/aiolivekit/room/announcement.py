@@ -14,6 +14,7 @@ from ..enums import (
     BackupCodecPolicy,
     DegradationPreference,
     EncryptionType,
+    FrameMetadataFeature,
     TrackSource,
     VideoCodec,
     VideoEncoderBackend,
@@ -21,6 +22,7 @@ from ..enums import (
 )
 from ..errors import PublishError, UnsupportedError
 from ..options import TrackPublishOptions
+from ..peer.capabilities import check_can_send
 from .track import LocalAudioTrack, LocalTrack
 
 __all__ = ["Announcement"]
@@ -68,6 +70,7 @@ class Announcement:
 
         Raises:
             PublishError: If the options contradict themselves.
+            CodecUnavailableError: If they ask for a codec that is not there.
             UnsupportedError: If they ask for what libwebrtc as it is here cannot do.
         """
         source = options.source if options.source is not None else TrackSource.SOURCE_UNKNOWN
@@ -109,9 +112,16 @@ class Announcement:
         width, height = source.width, source.height
         encodings = video_encodings(width, height, options, screencast=source.is_screencast)
         request.type = models.TrackType.VIDEO
+        request.packet_trailer_features.extend(
+            FrameMetadataFeature(each).value  # type: ignore[misc]
+            for each in dict.fromkeys(options.frame_metadata_features)
+        )
         request.width = width
         request.height = height
-        codec = options.video_codec if options.video_codec is not None else VideoCodec.VP8
+        codec = VideoCodec(options.video_codec) if options.video_codec is not None else VideoCodec.VP8
+        check_can_send(codec.name)
+        if options.backup_codec is not None:
+            check_can_send(VideoCodec(options.backup_codec).name)
         layers = [
             models.VideoLayer(
                 quality=_QUALITIES[layer.quality],
@@ -135,10 +145,6 @@ class Announcement:
 
 
 def _check_supported(options: TrackPublishOptions) -> None:
-    if options.frame_metadata_features:
-        raise UnsupportedError(
-            "libwebrtc as it is here adds nothing to encoded frames; send what belongs to a frame in a data track"
-        )
     if options.video_encoder not in (None, *_ENCODERS):
         name = VideoEncoderBackend(options.video_encoder).name
         raise UnsupportedError(f"there is no {name}: libwebrtc as it is here has software encoders only")

@@ -23,6 +23,7 @@ from ..errors import (
     SignalClosedError,
 )
 from ..options import TrackPublishOptions
+from ..peer.frame_metadata import send_metadata
 from ..peer.tracks import LocalSender, OutgoingTrack
 from ..session.requests import AnswerLostError
 from . import events
@@ -95,6 +96,8 @@ class LocalTracks:
             raise TypeError(f"a local track is published, not {type(track).__name__}")
         self.reserve(track)
         try:
+            if options.preconnect_buffer and isinstance(track, LocalAudioTrack):
+                track._source.start_preconnect_buffer()
             return await self._publish(track, options)
         finally:
             self.release(track)
@@ -137,6 +140,8 @@ class LocalTracks:
             sender = await self._engine.create_sender(
                 outgoing, options, announcement.encodings, stereo=announcement.stereo, epoch=epoch
             )
+            if announcement.request.packet_trailer_features:
+                send_metadata(sender, options.frame_metadata_features)
             self._protect(sender, info.sid)
             if announcement.degradation is not None:
                 await sender.prefer(announcement.degradation)
@@ -250,6 +255,8 @@ class LocalTracks:
             sender = await self._engine.create_sender(
                 outgoing, options, announcement.encodings, stereo=announcement.stereo, epoch=epoch
             )
+            if announcement.request.packet_trailer_features:
+                send_metadata(sender, options.frame_metadata_features)
             self._protect(sender, info.sid, publication.sid)
             if announcement.degradation is not None:
                 await sender.prefer(announcement.degradation)

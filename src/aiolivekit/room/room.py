@@ -141,6 +141,8 @@ class Room(RoomInfo, StreamHandlers, EventEmitter[EventTypes]):
         visit = self._enter(engine, join, engine_events, options)
         if options.dynacast:
             visit.members.enable_dynacast()
+        if options.adaptive_stream:
+            visit.members.enable_adaptive_stream()
         return visit
 
     def _enter(

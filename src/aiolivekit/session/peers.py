@@ -171,6 +171,15 @@ class SessionPeers:
         """Whether there is a media path of the publisher's, or has been one."""
         return self._publisher is not None and self._publisher.state not in ("new", "connecting")
 
+    @property
+    def publisher_stands(self) -> bool:
+        """Whether there is a media path of the publisher's, as far as libwebrtc knows."""
+        return self._publisher is not None and self._publisher.state == "connected"
+
+    async def publisher_sign(self) -> tuple[float, int]:
+        """Return what grows as long as the server is heard on the publisher."""
+        return sign_of_life(await self._publisher.get_stats() if self._publisher is not None else [])
+
     async def publisher_alive(self, timeout: float) -> bool:
         """Return whether the server is heard on the publisher, now and not just lately."""
         publisher = self._publisher
@@ -290,7 +299,7 @@ class SessionPeers:
         sender = self._publisher.send(track, encodings, codec=codec)
         if stereo:
             self._stereo_tracks.add(track.cid)
-        if codec == "VP8" and not any(encoding.scalability_mode for encoding in encodings):
+        if codec in ("VP8", "H264") and not any(encoding.scalability_mode for encoding in encodings):
             self._start_bitrates[sender] = sum(encoding.max_bitrate or 0 for encoding in encodings)
         self._publisher_wanted = True
         return sender
