@@ -8,11 +8,14 @@ from __future__ import annotations
 
 __all__ = [
     "AlreadyPublishedError",
+    "CaptureError",
     "ChannelClosedError",
     "ClosedError",
+    "CodecUnavailableError",
     "ConnectError",
     "ConnectTimeoutError",
     "DataTimeoutError",
+    "EncryptionError",
     "EngineError",
     "FlightLogError",
     "ForkError",
@@ -20,6 +23,8 @@ __all__ = [
     "InvalidUrlError",
     "LiveKitError",
     "MediaError",
+    "MediaFileError",
+    "MissingKeyError",
     "NegotiationError",
     "NotConnectedError",
     "OutboxFullError",
@@ -30,6 +35,7 @@ __all__ = [
     "PublishDataTrackError",
     "PublishError",
     "PushFrameError",
+    "RecordingError",
     "RequestError",
     "RequestTimeoutError",
     "RoomNotFoundError",
@@ -245,6 +251,14 @@ class PacketTooLargeError(EngineError, ValueError):
         self.limit = limit
 
 
+class EncryptionError(EngineError):
+    """Something could not be encrypted end to end, or a key is not what it should be; nothing was sent in the clear."""
+
+
+class MissingKeyError(EncryptionError, LookupError):
+    """There is no key under that index."""
+
+
 class RequestError(EngineError):
     """The server refused a request.
 
@@ -324,8 +338,27 @@ class UnsupportedError(MediaError, NotImplementedError):
     """What libwebrtc as it is here cannot do; the message names the alternative."""
 
 
+class CodecUnavailableError(UnsupportedError):
+    """A codec that libwebrtc as it is here does not have; of H.264 the message says how to get it."""
+
+
 class PlatformAudioError(MediaError):
     """A microphone or speaker could not be listed, chosen or opened."""
+
+
+class MediaFileError(MediaError):
+    """A file or URL could not be opened, read or decoded, or the `media` extra is missing."""
+
+
+class CaptureError(MediaError):
+    """A camera or screen could not be opened, or gave no more pictures, or the `media` extra is missing."""
+
+
+class RecordingError(MediaError):
+    """A recording could not be begun or written (no such container, no room on the disk, no permission).
+
+    What was written before is kept. Its cause is what the system said, if it said anything.
+    """
 
 
 class StreamError(LiveKitError, ConnectionError):

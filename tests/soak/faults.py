@@ -7,7 +7,8 @@ the same view of the room as the server's, and hear everybody; at the end nothin
 
 Messages must come in order and once. One may be missing only if its sender or its receiver was being replaced (a
 restart: the protocol drops what is sent to somebody who is out of the room, and loses what is on its way from
-somebody whose session ends); durable messages must not be missing at all.
+somebody whose session ends), and only if its sender was told: of as many packets of its own that may not have arrived,
+or that may not have reached that receiver. Durable messages must not be missing at all.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import os
 import random
 import threading
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -89,6 +91,7 @@ class _Person:
         self.missed = 0
         self.restarts: list[list[float]] = []
         self.undelivered = 0
+        self.lost_on: Counter[str] = Counter()
         self.refused = 0
         self.ended = False
         self._sid = ""
@@ -181,8 +184,11 @@ class _Person:
             self._sid = sid
             self.restarts.append([self._since, time.monotonic()])
 
-    def _not_delivered(self, count: int, _reason: str) -> None:
-        self.undelivered += count
+    def _not_delivered(self, count: int, reason: str) -> None:
+        if reason.endswith(" the room"):
+            self.lost_on[reason.partition(" ")[0]] += count
+        else:
+            self.undelivered += count
 
     def _told_of_missing(self, _participant: Any, count: int) -> None:
         self.missed += count
@@ -367,7 +373,7 @@ async def _save_flights(scene: _Scene, seed: int) -> None:
 
 def _judge(scene: _Scene, problems: list[str]) -> dict[str, Any]:
     people = scene.people
-    sent = missing = excused = 0
+    sent = missing = excused = untold = 0
     for receiver in people.values():
         problems += [f"{receiver.name}: a durable message was refused: {why}" for why in receiver.kept_refused]
         for sender in people.values():
@@ -385,10 +391,15 @@ def _judge(scene: _Scene, problems: list[str]) -> dict[str, Any]:
             gaps = [*inbox.gaps]
             if inbox.last + 1 < len(sender.sent_at) - sender.refused:
                 gaps.append((inbox.last + 1, len(sender.sent_at), time.monotonic()))
+            lost = sum(following - first for first, following, _ in gaps)
+            told = sender.undelivered + sender.lost_on[receiver.name]
+            untold += max(0, lost - told)
+            if lost > told:
+                problems.append(f"{sender.name} to {receiver.name}: {lost} are missing, {told} were told")
+            missing += lost
             for first, following, _ in gaps:
                 for number in range(first, following):
                     moment = sender.sent_at[number]
-                    missing += 1
                     if sender.out_at(moment) or receiver.out_at(moment):
                         excused += 1
                     else:
@@ -399,8 +410,10 @@ def _judge(scene: _Scene, problems: list[str]) -> dict[str, Any]:
         "durable_told_missing": sum(person.missed for person in people.values()),
         "missing_around_restarts": excused,
         "missing_otherwise": missing - excused,
+        "missing_and_not_told": untold,
         "restarts": sum(len(person.restarts) for person in people.values()),
-        "reported_as_undelivered": sum(person.undelivered for person in people.values()),
+        "told_undelivered": sum(person.undelivered for person in people.values()),
+        "told_lost_on_who_was_out": sum(sum(person.lost_on.values()) for person in people.values()),
     }
 
 

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from .._version import __version__
+from .codecs import codecs
 from .demo.command import demo
 from .doctor.command import doctor
 from .dropin import dropin
@@ -21,6 +22,8 @@ from .join import join
 from .masking import secrets
 from .native_log import without_native_log
 from .output import print_error
+from .publish import publish
+from .record import record
 from .send import send
 from .serve.command import server
 from .token import token
@@ -59,11 +62,14 @@ def _aiolivekit(
 
 app.command()(join)
 app.command()(send)
+app.command()(publish)
+app.command()(record)
 app.command()(token)
 app.command()(demo)
 app.command()(server)
 app.command()(doctor)
 app.command()(flight)
+app.add_typer(codecs, name="codecs")
 app.add_typer(dropin, name="dropin")
 
 

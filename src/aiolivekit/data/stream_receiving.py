@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import codecs
 import logging
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Literal, Protocol
 
@@ -151,7 +151,7 @@ class StreamReceiver:
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
         self._closed = False
-        self.dropped: deque[StreamJoin] = deque()
+        self.dropped: list[StreamJoin] = []
         """Streams whose reader was dropped, for the next turn here."""
         self.malformed = 0
         self.unwanted = 0
@@ -245,7 +245,7 @@ class StreamReceiver:
 
     def _collect(self) -> None:
         while self.dropped:
-            self._table.release(self.dropped.popleft())
+            self._table.release(self.dropped.pop())
 
     # -- who is here, and when --
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
+from ..core.packet_trailer import check_metadata
 from ..enums import VideoRotation
 from ..errors import MediaError
 from ..options import FrameMetadata
@@ -86,12 +88,14 @@ class VideoSource:
             frame: The picture.
             timestamp_us: When it was taken, in microseconds of any clock that does not run backwards; 0 is now.
             rotation: How it is to be turned before it is shown.
-            metadata: Ignored: tracks with frame metadata features cannot be published here.
+            metadata: What travels beside the picture, where the track is published with `frame_metadata_features`.
+                It goes by the timestamp, so pictures of the same time have the same. All of it together has some 230
+                bytes of room; user data beyond that are not sent.
 
         Raises:
             MediaError: If the source is closed.
-            ValueError: If the timestamp is negative or too large, or the rotation unknown.
-            TypeError: If the frame is none, or the timestamp is not an integer.
+            ValueError: If the timestamp or a number of the metadata is negative or too large, or the rotation unknown.
+            TypeError: If the frame is none, or a timestamp or number is not an integer.
         """
         if self._closed:
             raise MediaError("the video source is closed")
@@ -102,13 +106,18 @@ class VideoSource:
         if not 0 <= timestamp_us < 1 << 63:
             raise ValueError(f"a timestamp is within 0 to 2**63 - 1, not {timestamp_us}")
         degrees = 90 * VideoRotation(rotation)
-        if metadata is not None and not isinstance(metadata, FrameMetadata):
-            raise TypeError(f"metadata are FrameMetadata, not {type(metadata).__name__}")
+        if metadata is not None:
+            if not isinstance(metadata, FrameMetadata):
+                raise TypeError(f"metadata are FrameMetadata, not {type(metadata).__name__}")
+            check_metadata(metadata)
         self._begin()
         if self._output is None:
             return  # nobody has asked for the track yet
         picture = native_picture(frame.type, frame.width, frame.height, frame.data)
-        self._output.write(picture, timestamp_us or time.monotonic_ns() // 1000, degrees)
+        when = timestamp_us or time.monotonic_ns() // 1000
+        if metadata is not None:
+            self._output.metadata.put(when, replace(metadata))
+        self._output.write(picture, when, degrees)
 
     def _begin(self) -> None:
         self._begun = True

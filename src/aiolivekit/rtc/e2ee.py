@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..compat.internals import internal
-
-if TYPE_CHECKING:
-    from ..e2ee import (  # type: ignore[import-not-found, unused-ignore]
-        E2EEManager,
-        E2EEOptions,
-        FrameCryptor,
-        KeyProvider,
-        KeyProviderOptions,
-    )
+from ..e2ee.frame_cryptor import FrameCryptor
+from ..e2ee.keys import KeyProvider
+from ..e2ee.manager import E2EEManager
+from ..e2ee.options import (
+    DEFAULT_FAILURE_TOLERANCE,
+    DEFAULT_KEY_RING_SIZE,
+    DEFAULT_RATCHET_SALT,
+    DEFAULT_RATCHET_WINDOW_SIZE,
+    E2EEOptions,
+    KeyProviderOptions,
+)
 
 __all__ = [
     "DEFAULT_FAILURE_TOLERANCE",
@@ -27,15 +29,6 @@ __all__ = [
     "KeyProviderOptions",
 ]
 
-DEFAULT_RATCHET_SALT = b"LKFrameEncryptionKey"
-DEFAULT_RATCHET_WINDOW_SIZE = 16
-DEFAULT_FAILURE_TOLERANCE = -1
-DEFAULT_KEY_RING_SIZE = 16
-
 
 def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        return internal(__name__, name)
-    from .. import e2ee
-
-    return getattr(e2ee, name)
+    return internal(__name__, name)

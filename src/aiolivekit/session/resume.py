@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from livekit.protocol import models, rtc
 
-from ..errors import NegotiationError, ProtocolError, SignalClosedError, TransportError
+from ..errors import ConnectError, NegotiationError, ProtocolError, SignalClosedError, TransportError
 from ..signalling.client import ResumeRequest, SignalClient
 
 if TYPE_CHECKING:
@@ -82,6 +82,7 @@ class Resume:
         try:
             signal, response = await self._reopen(session, token)
             self.replayed, self.missing = session.channels.replay(response.last_message_seq)
+            session._watch.end()
             flight = session._context.flight
             flight.note("engine", "signalling is back", replayed=self.replayed, missing=self.missing)
             state = await self.signalled(response)
@@ -104,14 +105,18 @@ class Resume:
         session.peers.suspend()
         interval, timeout = session._ping
         request = ResumeRequest(session._participant_sid, self.reason, old.path, interval, timeout)
-        signal = await SignalClient.connect(
-            old.url,
-            token,
-            session._options.signal,
-            session._dispatcher,
-            resume=request,
-            flight=session._context.flight,
-        )
+        try:
+            signal = await SignalClient.connect(
+                old.url,
+                token,
+                session._options.signal,
+                session._dispatcher,
+                resume=request,
+                flight=session._context.flight,
+            )
+        except ConnectError:
+            session._watch.refused()
+            raise
         signal.take_over(old)
         session._signal = signal
         await old.aclose()

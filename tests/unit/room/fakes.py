@@ -10,6 +10,7 @@ from typing import Any, cast
 from livekit.protocol import models, rtc
 
 from aiolivekit.core.encodings import Encoding
+from aiolivekit.e2ee.manager import E2EEManager
 from aiolivekit.engine.engine import RtcEngine
 from aiolivekit.engine.events import Disconnected, EngineEvents
 from aiolivekit.enums import DataPacketKind, DegradationPreference, DisconnectReason, SimulateScenarioKind
@@ -72,6 +73,7 @@ class RecordingEngine:
 
     def __init__(self) -> None:
         self.events = EngineEvents()
+        self.e2ee = E2EEManager(None)
         self.closed = False
         self.epoch = 1
         self.calls: list[tuple[str, Any]] = []
@@ -301,7 +303,7 @@ class Connector:
         self.began = asyncio.Event()
 
     async def connect(
-        self, url: str, token: str, options: Any, *, flight: Any = None
+        self, url: str, token: str, options: Any, *, e2ee_manager: E2EEManager | None = None, flight: Any = None
     ) -> tuple[Any, rtc.JoinResponse, EngineEvents]:
         self.calls.append((url, token, options))
         self.began.set()

@@ -14,7 +14,6 @@ from aiolivekit.core.encodings import Encoding
 from aiolivekit.enums import (
     BackupCodecPolicy,
     DegradationPreference,
-    FrameMetadataFeature,
     TrackKind,
     TrackSource,
     VideoCodec,
@@ -258,7 +257,8 @@ async def test_options_of_a_camera_that_make_no_sense(
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (TrackPublishOptions(frame_metadata_features=[FrameMetadataFeature.FMF_FRAME_ID]), "in a data track"),
+        (TrackPublishOptions(video_codec=VideoCodec.H265), "no H265"),
+        (TrackPublishOptions(backup_codec=VideoCodec.H264), "aiolivekit codecs install"),
         (TrackPublishOptions(video_encoder=VideoEncoderBackend.ENCODER_BACKEND_NVENC), "BACKEND_NVENC.*software"),
     ],
 )
