@@ -47,7 +47,7 @@ LOSSY_PATIENCE = 0.5
 """What libwebrtc holds of a dead path it would deliver when the path is back, seconds late. So it is given little of
 what is lossy, and what finds no room within half a second is dropped."""
 DATA_TRACK_LOW_THRESHOLD = 8 * 1024
-_CLOSED_TOGETHER = 0.01
+_CLOSED_TOGETHER = 0.004
 """Seconds within which all channels of an association that ended have closed; libwebrtc closes them one by one."""
 _RELIABLE = DataPacketKind.KIND_RELIABLE
 _LOSSY = DataPacketKind.KIND_LOSSY
