@@ -56,8 +56,8 @@ _logger = logging.getLogger("aiolivekit.engine")
 _JOIN_RETRY_BASE = 0.2
 """Seconds: joins are tried again after a random share of this, doubled each time."""
 _ALONE = "alone"
-_COMPANY = 0.03
-"""Seconds for which packets that waited for a restart wait for company, counted from when it is done."""
+_COMPANY = 0.02
+"""Seconds for which packets that waited for a restart wait for company, counted from when they could go."""
 
 
 class Sessions:
@@ -290,8 +290,8 @@ class Sessions:
         if self._session is not None:
             if not any(map(self._is_company, self.join.other_participants)):
                 # Nobody would hear. Whoever lost the room when we did comes back when we do, so what waits had better
-                # wait for them: a moment longer than we ourselves need.
-                session.channels.hold(_ALONE)
+                # wait for them: a moment longer than our own channels need.
+                session.channels.hold(_ALONE, after_open=_COMPANY)
                 self._company = asyncio.get_running_loop().call_later(self._options.peer_timeout, self._have_company)
             if session.channels.adopt(self._session.channels):
                 session.peers.want_publisher()

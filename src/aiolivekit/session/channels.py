@@ -97,6 +97,7 @@ class SessionChannels:
         self._path_down = False
         self._paused = False
         self._holds: set[str] = set()
+        self._graces: dict[str, float] = {}
         self._expiry: asyncio.TimerHandle | None = None
         self._stale: asyncio.TimerHandle | None = None
         self.undecodable = 0
@@ -225,9 +226,16 @@ class SessionChannels:
         """Whether reliable packets are kept back for that reason."""
         return why in self._holds
 
-    def hold(self, why: str) -> None:
-        """Keep reliable packets back, in order and with the deadline of an outage, until `release` for that reason."""
+    def hold(self, why: str, *, after_open: float | None = None) -> None:
+        """Keep reliable packets back, in order and with the deadline of an outage, until `release` for that reason.
+
+        Args:
+            why: The reason.
+            after_open: Seconds after the opening of the channel when it is none any more.
+        """
         self._holds.add(why)
+        if after_open is not None:
+            self._graces[why] = after_open
         lane = self._lanes.get(_RELIABLE)
         if lane is not None:
             lane.usable = False
@@ -469,6 +477,9 @@ class SessionChannels:
         if lane is None:
             return
         if state == "open":
+            if lane is self._lanes[_RELIABLE]:
+                for why, grace in self._graces.items():
+                    asyncio.get_running_loop().call_later(grace, self.release, why)
             lane.usable = self._goes_on(lane)
             if lane.usable:
                 lane.drain()
