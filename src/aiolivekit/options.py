@@ -109,7 +109,8 @@ class TrackPublishOptions(Fields):
         simulcast: Whether a picture is sent in layers; yes by default, where it is large enough.
         source: Where the track comes from.
         stream: The name of a group of tracks that are played in step.
-        preconnect_buffer: Announce that what was captured before the room was connected is sent too.
+        preconnect_buffer: Send to the room's agent what was played before it listened, from when the track is being
+            published, or from `AudioSource.start_preconnect_buffer`.
         frame_metadata_features: What of the metadata of captured pictures travels beside them (`FrameMetadata`).
         scalability_mode: Layers inside an encoding, such as `L3T3_KEY`; the picture is then sent in one encoding.
         video_encoder: There are software encoders only; anything else is not supported (`UnsupportedError`).
@@ -355,6 +356,9 @@ class RoomOptions:
     Args:
         auto_subscribe: Subscribe to tracks as they are published.
         dynacast: Stop sending simulcast layers nobody watches.
+        adaptive_stream: Be sent each video track as large as its `VideoStream`s need it (`VideoStream.wanted_size`),
+            and not at all while it has none, or all are hidden (not in `livekit.rtc`). What is said of a publication by
+            `set_enabled`, `set_video_quality`, `set_video_dimensions` counts instead.
         e2ee: The older name of `encryption`; encrypts media only.
         encryption: End-to-end encryption of media and data.
         rtc_config: ICE settings.
@@ -378,6 +382,7 @@ class RoomOptions:
 
     auto_subscribe: bool = True
     dynacast: bool = False
+    adaptive_stream: bool = False
     e2ee: Any | None = None
     encryption: Any | None = None
     rtc_config: RtcConfiguration | None = None

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import numpy as np
 import pytest
 
 from . import media
-from .conftest import OURS
-from .sdk import Sdk, meeting, running, subscribed
+from .conftest import OURS, PAIRS
+from .sdk import Recorder, Sdk, meeting, running, subscribed
 
 pytestmark = pytest.mark.e2e
 
 WIDTH, HEIGHT = 640, 360
 ENOUGH = 8
 """Pictures that are looked at."""
+OURS_OURS = PAIRS[0]
 
 
 def luma(frame_id: int) -> int:
@@ -53,16 +56,39 @@ async def watch(rtc: Any, track: Any) -> list[tuple[Any, float]]:
     raise AssertionError("the stream ended")
 
 
-@pytest.mark.parametrize("codec", ["VP8", "VP9", "AV1"])
-async def test_metadata_of_pictures(livekit_server, livekit_token, pair: tuple[Sdk, Sdk], codec: str) -> None:
+CASES = [
+    *((OURS_OURS, codec, encrypted) for codec in ("VP8", "AV1") for encrypted in (False, True)),
+    *((pair, codec, False) for pair in PAIRS[1:] for codec in ("VP8", "VP9", "AV1", "H264")),
+    # The official SDK encrypts no AV1.
+    *((pair, codec, True) for pair in PAIRS[1:] for codec in ("VP8", "VP9")),
+]
+
+
+@asynccontextmanager
+async def two(server: Any, token: Any, pair: tuple[Sdk, Sdk], encrypted: bool) -> AsyncIterator[tuple[Any, Recorder]]:
+    """A sender, and what the receiver is told."""
+    async with AsyncExitStack() as exits:
+        joined = []
+        for identity, sdk in zip(("alice", "bob"), pair, strict=True):
+            options: dict[str, Any] = {}
+            if encrypted:
+                keys = sdk.rtc.KeyProviderOptions(shared_key=b"a key for pictures")
+                options["encryption"] = sdk.rtc.E2EEOptions(key_provider_options=keys)
+            room, events = await sdk.join(server.url, token(identity), single=True, **options)
+            exits.push_async_callback(room.disconnect)
+            joined.append((room, events))
+        yield joined[0][0], joined[1][1]
+
+
+@pytest.mark.parametrize(("pair", "codec", "encrypted"), CASES, indirect=["pair"])
+async def test_metadata_of_pictures(
+    request: Any, livekit_server, livekit_token, pair: tuple[Sdk, Sdk], codec: str, encrypted: bool
+) -> None:
+    if codec == "H264":
+        request.getfixturevalue("h264")
     sender, receiver = pair
     rtc = sender.rtc
-    async with meeting(livekit_server.url, livekit_token, sender, receiver, single=True, acquainted=False) as (
-        alice,
-        _,
-        _bob,
-        events,
-    ):
+    async with two(livekit_server, livekit_token, pair, encrypted) as (alice, events):
         source = rtc.VideoSource(WIDTH, HEIGHT)
         track = rtc.LocalVideoTrack.create_video_track("camera", source)
         features = rtc.FrameMetadataFeature

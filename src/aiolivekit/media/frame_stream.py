@@ -16,7 +16,7 @@ from ..enums import TrackKind, TrackSource
 from ..errors import MediaError
 from ..peer.track_reader import TrackReader
 
-__all__ = ["FrameStream", "StreamParticipant", "StreamTrack"]
+__all__ = ["FrameStream", "StreamParticipant", "StreamTrack", "source_of", "tell_demand"]
 
 logger = logging.getLogger("aiolivekit.media")
 
@@ -109,6 +109,8 @@ class FrameStream(ABC, Generic[ItemT, EventT]):
     """
 
     _kind: ClassVar[TrackKind]
+    _comes_together: ClassVar[bool] = False
+    """Whether what a loop reads is handed over in one turn anyway, so that readers need no waker."""
 
     # A reader that waits is reachable from libwebrtc only weakly. Without this, an iterator whose task nobody holds
     # either would be garbage in mid-stream.
@@ -241,7 +243,10 @@ class FrameStream(ABC, Generic[ItemT, EventT]):
             self._dropped += 1
         self._items.append(item)
         if self._waiters and self._is_enough():
-            self._waker.wake(self)
+            if self._comes_together:
+                self._wake()
+            else:
+                self._waker.wake(self)
 
     def _pause(self) -> float:
         return 0.0
@@ -264,11 +269,13 @@ class FrameStream(ABC, Generic[ItemT, EventT]):
         self._track = track
         track._streams.add(self)
         self._rebind(track._media_track)
+        tell_demand(track)
 
     def _forget_track(self) -> None:
         track, self._track = self._track, None
         if track is not None:
             track._streams.discard(self)
+            tell_demand(track)
 
     def _close_reader(self) -> None:
         reader, self._reader = self._reader, None
@@ -299,6 +306,13 @@ class FrameStream(ABC, Generic[ItemT, EventT]):
             self._waiters.remove(waiter)
             if not self._waiters:
                 FrameStream._awaited.discard(self)
+
+
+def tell_demand(track: StreamTrack | None) -> None:
+    """Tell a track, if it wants to know, that its streams may need it otherwise."""
+    tell: Callable[[], None] | None = getattr(track, "_on_demand", None)
+    if tell is not None:
+        tell()
 
 
 def source_of(arguments: dict[str, Any]) -> tuple[StreamParticipant | None, int | None]:

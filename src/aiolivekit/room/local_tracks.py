@@ -96,6 +96,8 @@ class LocalTracks:
             raise TypeError(f"a local track is published, not {type(track).__name__}")
         self.reserve(track)
         try:
+            if options.preconnect_buffer and isinstance(track, LocalAudioTrack):
+                track._source.start_preconnect_buffer()
             return await self._publish(track, options)
         finally:
             self.release(track)

@@ -90,6 +90,10 @@ class Members:
         """Send only those layers of our tracks that somebody watches."""
         self.local._tracks.enable_dynacast()
 
+    def enable_adaptive_stream(self) -> None:
+        """Have video tracks sent to us as their streams need them."""
+        self._reception.adapt()
+
     def by_identity(self, identity: str) -> Participant | None:
         """Return a participant that is here, ourselves included."""
         return self.local if identity == self.local.identity else self.remote.get(identity)
@@ -388,6 +392,7 @@ class Members:
         if self._expiry is not None:
             self._expiry.cancel()
             self._expiry = None
+        self._reception.close()
         for _, publication in self._publications.values():
             if publication._track is not None:
                 publication._track._end()

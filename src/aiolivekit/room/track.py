@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import MutableSet
+from collections.abc import Callable, MutableSet
 from typing import TYPE_CHECKING, Any, ClassVar, get_args
 from weakref import WeakSet
 
@@ -84,6 +84,11 @@ class Track(ABC, EventEmitter[TrackEventTypes]):
     def muted(self) -> bool:
         """Whether its publisher has muted it."""
         return self._muted
+
+    @property
+    @abstractmethod
+    def _media_track(self) -> Any:
+        """What streams read: a `webrtc.MediaStreamTrack`, or `None` while there is none."""
 
     @abstractmethod
     async def get_stats(self) -> list[stats.RtcStats]:
@@ -188,6 +193,7 @@ class RemoteVideoTrack(_RemoteTrack):
 
     _kind = TrackKind.KIND_VIDEO
     _frame_metadata: MetadataWindow | None = None  # what arrives beside the pictures, if anything does
+    _on_demand: Callable[[], None] | None = None  # told when its streams may need it otherwise
 
 
 LocalTrack = LocalVideoTrack | LocalAudioTrack

@@ -25,7 +25,9 @@ from .emitter import EventEmitter
 from .encryption import RoomEncryption
 from .flight_events import note_event
 from .members import Members
+from .metrics import batch_of
 from .packets import DataPacket, SipDTMF, segments_of
+from .preconnect import PreconnectBuffers
 from .report import Episodes, ReconnectReport
 from .rpc import rpc_calls, tell_departure
 from .stream_places import note_place
@@ -88,6 +90,7 @@ class Visit:
         self.members.load(join.other_participants)
         self._encryption = RoomEncryption(engine.e2ee, self.members, self.announce)
         self.data_tracks = RoomDataTracks(self)
+        self._preconnect = PreconnectBuffers(self.members)
         self._remote = self.members.remote
         self._engine_events: EngineEvents | None = engine_events
         self._republishing: asyncio.Task[None] | None = None
@@ -141,6 +144,7 @@ class Visit:
         tell_absence(self.absences, event)
         tell_departure(self.rpc, event)
         tell_streams(self.streams, event)
+        self._preconnect.follow(event)
         self.announce(event, *concerned)
         self._encryption.follow(event)
 
@@ -180,6 +184,10 @@ class Visit:
         publication = None if participant is None else participant.track_publications.get(event.track_sid)
         segments = segments_of(event.segments)
         self.announce(events.TranscriptionReceived(segments, participant, publication), publication, participant)
+
+    def _metrics_received(self, event: from_session.MetricsReceived) -> None:
+        participant = self.members.sender(event.participant_identity, "")
+        self.announce(events.MetricsReceived(batch_of(event.batch), participant), participant)
 
     # -- participants and tracks --------------------------------------------------------------------
 
@@ -334,6 +342,7 @@ class Visit:
         finally:
             await self.engine.close(reason)
             self.engine.e2ee._close()
+            await self._preconnect.aclose()
             await self.durable.aclose()
             await self.rpc.aclose()
             await self.streams.aclose()
@@ -346,6 +355,7 @@ class Visit:
         self.absences.close()
         self.rpc.close()
         self.streams.close()
+        self._preconnect.close()
         self.members.close()
         self.engine.e2ee._close()
         self.members.local._set_disconnect_reason(reason)
@@ -382,6 +392,7 @@ _TABLE: dict[type, Callable[[Visit, Any], None]] = {
         events.DataChannelBufferedAmountLowThresholdChanged(e.kind, e.threshold)
     ),
     from_session.SipDtmfReceived: Visit._sip_dtmf_received,
+    from_session.MetricsReceived: Visit._metrics_received,
     from_session.RpcRequest: lambda v, e: v.rpc.on_request(
         e.caller_identity, e.request_id, e.method, e.payload, e.response_timeout, e.version
     ),
