@@ -130,20 +130,25 @@ class EchoStream(llm.LLMStream):
 
 
 class ToneTTS(tts.TTS):
-    """Speaks a text as one tone."""
+    """Speaks a text as one tone, for so many seconds."""
 
-    def __init__(self) -> None:
+    def __init__(self, seconds: float = SPEECH_SECONDS) -> None:
         super().__init__(capabilities=tts.TTSCapabilities(streaming=False), sample_rate=SPEECH_RATE, num_channels=1)
+        self.seconds = seconds
 
     def synthesize(
         self, text: str, *, conn_options: APIConnectOptions = DEFAULT_API_CONNECT_OPTIONS
     ) -> tts.ChunkedStream:
         """Begin to speak."""
-        return ToneSpeech(tts=self, input_text=text, conn_options=conn_options)
+        return ToneSpeech(self, text, conn_options)
 
 
 class ToneSpeech(tts.ChunkedStream):
     """One text of `ToneTTS`."""
+
+    def __init__(self, voice: ToneTTS, text: str, conn_options: APIConnectOptions) -> None:
+        super().__init__(tts=voice, input_text=text, conn_options=conn_options)
+        self._seconds = voice.seconds
 
     async def _run(self, output_emitter: tts.AudioEmitter) -> None:
         output_emitter.initialize(
@@ -151,6 +156,6 @@ class ToneSpeech(tts.ChunkedStream):
         )
         numbers = re.findall(r"\d+", self.input_text)
         frequency = 1.5 * float(numbers[-1]) if numbers else 300.0
-        angles = 2 * np.pi * frequency * np.arange(int(SPEECH_RATE * SPEECH_SECONDS)) / SPEECH_RATE
+        angles = 2 * np.pi * frequency * np.arange(int(SPEECH_RATE * self._seconds)) / SPEECH_RATE
         output_emitter.push((np.sin(angles) * 12_000).astype(np.int16).tobytes())
         output_emitter.flush()

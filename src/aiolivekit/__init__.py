@@ -68,6 +68,7 @@ if TYPE_CHECKING:
     from .room.events import EventsDropped, RoomEvent
     from .room.flight_log import FlightLog, FlightRecord, FlightTrace
     from .room.local_participant import LocalParticipant
+    from .room.metrics import EventMetric, MetricSample, MetricsBatch, TimeSeriesMetric
     from .room.packets import DataPacket, SipDTMF, Transcription, TranscriptionSegment
     from .room.participant import Participant, ParticipantPermission, RemoteParticipant
     from .room.recorder import RoomRecorder, TrackRecorder
@@ -121,6 +122,7 @@ __all__ = [
     "EncodedVideoSource",
     "EncodedVideoSourceFeedback",
     "EventEmitter",
+    "EventMetric",
     "EventStream",
     "EventTypes",
     "EventsDropped",
@@ -141,6 +143,8 @@ __all__ = [
     "LocalVideoTrack",
     "MediaDevices",
     "MediaPlayer",
+    "MetricSample",
+    "MetricsBatch",
     "NoiseCancellationOptions",
     "OutputPlayer",
     "Participant",
@@ -172,6 +176,7 @@ __all__ = [
     "TextStreamInfo",
     "TextStreamReader",
     "TextStreamWriter",
+    "TimeSeriesMetric",
     "Track",
     "TrackPublication",
     "TrackRecorder",
@@ -253,6 +258,7 @@ _LAZY = {
     "room.events": ("EventsDropped", "RoomEvent"),
     "room.flight_log": ("FlightLog", "FlightRecord", "FlightTrace"),
     "room.local_participant": ("LocalParticipant",),
+    "room.metrics": ("EventMetric", "MetricSample", "MetricsBatch", "TimeSeriesMetric"),
     "room.packets": ("DataPacket", "SipDTMF", "Transcription", "TranscriptionSegment"),
     "room.participant": ("Participant", "ParticipantPermission", "RemoteParticipant"),
     "room.recorder": ("RoomRecorder", "TrackRecorder"),

@@ -1,8 +1,8 @@
 """What travels beside an encoded picture: LiveKit's packet trailer.
 
 A trailer is a list of fields (tag, length, value), its own length and a magic word. All but the word is inverted, so
-that no start code of H.264 comes to stand in it. It is appended to the frame; in AV1, whose frames are lists of units
-(OBUs) that are taken apart on the way, it is a metadata unit of its own before the picture.
+that what is mostly zeros brings no start code of H.264. It is appended to the frame; in AV1, whose frames are lists of
+units (OBUs) that are taken apart on the way, it is a metadata unit of its own before the picture.
 """
 
 from __future__ import annotations
@@ -163,8 +163,10 @@ def _after_sequence_header(data: bytes | bytearray) -> int:
         unit = _unit_at(data, at)
         if unit is None:
             return 0
+        has_size = data[at] & _OBU_HAS_SIZE
         kind, _, at = unit
-        if kind == _OBU_SEQUENCE_HEADER:
+        if kind == _OBU_SEQUENCE_HEADER and has_size:
+            # One without a size is the last unit: what stood behind it would be a part of it.
             where = at
         elif kind != _OBU_TEMPORAL_DELIMITER:
             break

@@ -118,8 +118,15 @@ class PictureTimes:
 
         It lies back far enough for pictures that are still on their way.
         """
+        return self._repeat_until(now - self._still)
+
+    def repeat_before(self, time: float) -> float | None:
+        """The same, before a picture of that time is written."""
+        return self._repeat_until(time - self._interval)
+
+    def _repeat_until(self, time: float) -> float | None:
         last = -self._still if self._last is None else self._last
-        if now < last + 2 * self._still:
+        if time < last + self._still:
             return None
         self._last = last + self._still
         self._due = max(self._due, self._last)
@@ -161,7 +168,7 @@ def video_delay(buffered: float | None, decoding: float | None) -> float | None:
     return None if buffered is None else buffered + (decoding or 0.0) + RENDER_SECONDS
 
 
-def lip_sync(audio: float | None, video: float | None, limit: float = 2.0) -> float:
+def lip_sync(audio: float | None, video: float | None, limit: float = 1.0) -> float:
     """Return the seconds by which pictures are to be written later than the time they bear.
 
     Both have come through the same network, so what differs is what each waited for.

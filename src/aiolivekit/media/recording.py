@@ -27,6 +27,7 @@ _LINGER = 2.0
 @dataclass(slots=True)
 class _Entry:
     stream: ChunkStream | PictureStream
+    muted: bool
     task: asyncio.Task[Any] | None = None
 
 
@@ -76,7 +77,7 @@ class Recording:
         await finish_despite_cancel(asyncio.to_thread(self._thread.open))
         self._thread.start()
 
-    def add(self, key: Hashable, track: RecordedTrack, kind: str, owner: Hashable) -> None:
+    def add(self, key: Hashable, track: RecordedTrack, kind: str, owner: Hashable, *, muted: bool = False) -> None:
         """Record a track, from now on, instead of the one that had the key.
 
         Args:
@@ -84,11 +85,12 @@ class Recording:
             track: The track.
             kind: `audio` or `video`; a kind that the recording does not have is ignored.
             owner: With whose sound pictures go.
+            muted: Whether it is muted now.
         """
         if self._closing is not None or not self._kinds[kind]:
             return
         self.remove(key)
-        entry = self._entries[key] = _Entry(ChunkStream(track) if kind == "audio" else PictureStream(track))
+        entry = self._entries[key] = _Entry(ChunkStream(track) if kind == "audio" else PictureStream(track), muted)
         self._delays.add(key, track, kind, owner)
         entry.task = self._tasks.spawn(f"aiolivekit recording {kind}", self._read(key, entry))
 
@@ -100,9 +102,13 @@ class Recording:
             entry.stream._end()  # noqa: SLF001 - as `aclose`, which does not wait
             self._tasks.spawn("aiolivekit recording linger", self._linger(key))
 
-    def hide(self, key: Hashable) -> None:
-        """Show nothing of a track until its next picture comes (it is muted)."""
-        self._thread.hide(key)
+    def set_muted(self, key: Hashable, muted: bool) -> None:
+        """Show nothing of a track while it is muted, whatever of its pictures is still on the way."""
+        entry = self._entries.get(key)
+        if entry is not None:
+            entry.muted = muted
+            if muted:
+                self._thread.hide(key)
 
     async def aclose(self) -> None:
         """Finish the file, even if this is cancelled. Twice is once.
@@ -131,7 +137,8 @@ class Recording:
         stream = entry.stream
         if isinstance(stream, PictureStream):
             async for item in stream:
-                self._thread.see(key, item, self._delays.later(key))
+                if not entry.muted:
+                    self._thread.see(key, item, self._delays.later(key))
             return
         async for chunk in stream:
             if chunk is BREAK:

@@ -19,6 +19,9 @@ RATE = 48_000
 TICKS = 1000
 """Ticks of a second in which the times of pictures are counted."""
 
+# What is written is on the disk soon, whatever becomes of the program.
+_OPTIONS = {"flush_packets": "1"}
+
 _VP8_BITS = 0.08
 """Bits a pixel of a picture, where quality alone cannot be asked for."""
 
@@ -56,7 +59,7 @@ class RecordingFile:
             if not options.overwrite:
                 path.open("xb").close()  # so that nobody else begins it either
             self._container: av.container.OutputContainer = library.open(
-                str(path), "w", format=format.container, options=dict(format.options)
+                str(path), "w", format=format.container, options={**_OPTIONS, **dict(format.options)}
             )
         except FileExistsError:
             raise RecordingError("there is a file of that name already") from None

@@ -29,7 +29,8 @@ class RecordingFormat:
 
 
 # Written in fragments, so that it can be played even if the program was killed, and put in order at the end.
-_MP4_OPTIONS = (("movflags", "hybrid_fragmented"),)
+_MP4_OPTIONS = (("movflags", "hybrid_fragmented+delay_moov"), ("use_editlist", "1"))
+_MATROSKA_OPTIONS = (("cluster_time_limit", "1000"),)
 
 FORMATS = {
     ".wav": RecordingFormat("wav", "pcm_s16le", None),
@@ -37,8 +38,8 @@ FORMATS = {
     ".ogg": RecordingFormat("ogg", "libopus", None),
     ".mp4": RecordingFormat("mp4", "aac", "libx264", _MP4_OPTIONS),
     ".mov": RecordingFormat("mov", "aac", "libx264", _MP4_OPTIONS),
-    ".webm": RecordingFormat("webm", "libopus", "libvpx"),
-    ".mkv": RecordingFormat("matroska", "libopus", "libx264"),
+    ".webm": RecordingFormat("webm", "libopus", "libvpx", _MATROSKA_OPTIONS),
+    ".mkv": RecordingFormat("matroska", "libopus", "libx264", _MATROSKA_OPTIONS),
 }
 
 

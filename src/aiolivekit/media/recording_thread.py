@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import heapq
+import itertools
 import threading
 import time
 from collections import deque
@@ -31,8 +33,7 @@ _LATELY = 0.3
 """Seconds by which sound is written later than it is heard, so that the tracks of which none is heard do not matter."""
 
 _MAX_SOUND = 6_000
-_MAX_PICTURES = 60
-_MICROSECONDS = 1_000_000
+_MAX_PICTURES = 120
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +120,9 @@ class RecordingThread:
 
         # What the event loop puts in; appending and popping need no lock.
         self._waiting: deque[_Break | _Sound | _Seen | _Unseen] = deque()
+        # Pictures whose time has not come, and what is no more to be seen from some time on.
+        self._due: list[tuple[float, int, _Seen | _Unseen]] = []
+        self._order = itertools.count()
         self._sound_waiting = 0
         self._pictures_waiting = 0
         self._lock = threading.Lock()
@@ -205,6 +209,7 @@ class RecordingThread:
         file = self._file
         assert file is not None
         try:
+            self._write_picture(file, 0.0)  # black, until there is something to be seen
             while not self._over.wait(_ROUND):
                 self._work(file)
             self._work(file)
@@ -227,16 +232,18 @@ class RecordingThread:
                     self._sound_waiting -= 1
                 self._mix(each)
             elif isinstance(each, _Seen):
-                with self._lock:
-                    self._pictures_waiting -= 1
-                self._show(file, each)
+                at = (each.item[1] * 1000 - self._began_ns) / 1e9 + each.later
+                heapq.heappush(self._due, (at, next(self._order), each))
             elif isinstance(each, _Break):
                 self._tracks.pop(each.key, None)
                 self._heard_until.pop(each.key, None)
-            elif self._board is not None and self._board.hide(each.key):
-                self._write_picture(file, each.at)
+            else:
+                heapq.heappush(self._due, (each.at, next(self._order), each))
         now = self.now if self._ended is None else self._ended
         self._duration = now
+        while self._due and self._due[0][0] <= now:
+            at, _, due = heapq.heappop(self._due)
+            self._show(file, due, at)
         if self._mixer is not None:
             self._write_sound(file, self._mixer, now)
         while self._board is not None and (repeated := self._times.repeat(now)) is not None:
@@ -264,12 +271,20 @@ class RecordingThread:
         if until > mixer.taken:
             file.write_audio(mixer.take(until))
 
-    def _show(self, file: RecordingFile, seen: _Seen) -> None:
+    def _show(self, file: RecordingFile, due: _Seen | _Unseen, at: float) -> None:
+        if isinstance(due, _Seen):
+            with self._lock:
+                self._pictures_waiting -= 1
         if self._board is None:
             return
-        picture, time_us, degrees, _ = seen.item
-        self._board.show(seen.key, picture, degrees)
-        self._write_picture(file, (time_us * 1000 - self._began_ns) / 1e9 + seen.later)
+        while (repeated := self._times.repeat_before(at)) is not None:
+            self._write(file, self._board, repeated)
+        if isinstance(due, _Seen):
+            picture, _, degrees, _ = due.item
+            self._board.show(due.key, picture, degrees)
+        elif not self._board.hide(due.key):
+            return
+        self._write_picture(file, at)
 
     def _write_picture(self, file: RecordingFile, at: float) -> None:
         if self._board is not None and self._times.take(at):

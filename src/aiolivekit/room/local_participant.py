@@ -21,6 +21,7 @@ from .data_flow import DataFlowMethods
 from .data_tracks import DataTrackMethods
 from .handler_tasks import HandlerTasks
 from .local_tracks import Announce, LocalTracks
+from .metrics import MetricsBatch, metrics_packet
 from .packets import Transcription, dtmf_packet, transcription_packet, user_packet
 from .participant import Participant
 from .replacing import replace_track
@@ -138,6 +139,17 @@ class LocalParticipant(StreamMethods, ChatMethods, RpcMethods, DataFlowMethods, 
             ClosedError: If the room is disconnected.
         """
         await self._engine.publish_data(transcription_packet(transcription))
+
+    async def publish_metrics(self, metrics: MetricsBatch) -> None:
+        """Tell what we measured. Servers pass it on to those with the grant `canSubscribeMetrics`, if at all.
+
+        Args:
+            metrics: What.
+
+        Raises:
+            ClosedError: If the room is disconnected.
+        """
+        await self._engine.publish_data(metrics_packet(metrics))
 
     # -- what we say about ourselves ----------------------------------------------------------------
 

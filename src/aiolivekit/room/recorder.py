@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import TracebackType
@@ -87,8 +86,8 @@ class RoomRecorder:
         self._delays = RecordingDelays()
         self._tasks = TaskScope(self._task_failed)
         self._tracks: dict[TrackKey, RecordedTrack] = {}
-        self._began: float | None = None
-        self._ended: float | None = None
+        self._started = False
+        self._listening = False
         self._closing: asyncio.Task[None] | None = None
         self._failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._failure.add_done_callback(lambda failure: failure.cancelled() or failure.exception())
@@ -105,6 +104,7 @@ class RoomRecorder:
             ("track_subscribed", lambda track, publication, whose: self._came(track, publication, whose)),
             ("track_unsubscribed", lambda track, publication, whose: self._went(track, publication, whose)),
             ("track_muted", lambda whose, publication: self._muted(whose, publication)),
+            ("track_unmuted", lambda whose, publication: self._muted(whose, publication)),
         )
 
     async def __aenter__(self) -> Self:
@@ -124,9 +124,7 @@ class RoomRecorder:
     @property
     def stats(self) -> RecorderStats:
         """What the recording has come to, all files together."""
-        if self._began is None:
-            return RecorderStats()
-        return total(self.files, (self._ended or time.monotonic()) - self._began)
+        return total(self.files, self._files.duration)
 
     @property
     def files(self) -> list[RecordedFile]:
@@ -148,15 +146,16 @@ class RoomRecorder:
         """
         if self._closing is not None:
             raise ClosedError("the recorder is closed")
-        if self._began is not None:
+        if self._started:
             raise RuntimeError("the recorder was started already")
-        self._began = time.monotonic()
+        self._started = True
         try:
             await self._files.begin()
         except BaseException:
             self._closing = asyncio.create_task(self._tasks.aclose())
             raise
         self._tasks.spawn("aiolivekit recording delays", self._delays.run())
+        self._listening = True
         for event, handler in self._handlers:
             self._room.on(event, handler)
         for participant in self._room.remote_participants.values():
@@ -184,12 +183,11 @@ class RoomRecorder:
 
     async def _close(self) -> None:
         for event, handler in self._handlers:
-            if self._began is not None:
+            if self._listening:
                 self._room.off(event, handler)
-        self._ended = time.monotonic()
         await self._tasks.aclose()
         try:
-            if self._began is not None:
+            if self._started:
                 await self._files.finish()
         except RecordingError as error:
             self._fail(error)
@@ -208,7 +206,7 @@ class RoomRecorder:
         key = TrackKey.of(participant, publication)
         if self._closing is None and self._wants(key):
             self._tracks[key] = track
-            self._files.add(key, track)
+            self._files.add(key, track, muted=publication.muted)
 
     def _went(self, track: RecordedTrack, publication: TrackPublication, participant: Participant) -> None:
         key = TrackKey.of(participant, publication)
@@ -220,7 +218,7 @@ class RoomRecorder:
     def _muted(self, participant: Participant, publication: TrackPublication) -> None:
         key = TrackKey.of(participant, publication)
         if key in self._tracks and self._closing is None:
-            self._files.hide(key)
+            self._files.set_muted(key, publication.muted)
 
     def _fail(self, error: RecordingError) -> None:
         if not self._failure.done():
@@ -268,7 +266,7 @@ class TrackRecorder(RoomRecorder):
         for key, track in self._chosen.items():
             if key.identity == ours:
                 self._tracks[key] = track
-                self._files.add(key, track)
+                self._files.add(key, track, muted=track.muted)
 
     def _wants(self, key: TrackKey) -> bool:
         return key in self._chosen

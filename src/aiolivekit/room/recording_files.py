@@ -8,7 +8,7 @@ import logging
 import re
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from .participant import Participant
     from .track_publication import TrackPublication
 
-__all__ = ["FilePerTrack", "OneFile", "RecordedFile", "RecordingFiles", "TrackKey"]
+__all__ = ["FilePerTrack", "OneFile", "RecordedFile", "RecordingFiles", "TrackKey", "total"]
 
 logger = logging.getLogger("aiolivekit.room")
 
@@ -88,17 +88,21 @@ class RecordingFiles(Protocol):
     async def finish(self) -> None:
         """Finish all files; raises `RecordingError` if one could not be written."""
 
-    def add(self, key: TrackKey, track: RecordedTrack) -> None:
+    def add(self, key: TrackKey, track: RecordedTrack, *, muted: bool) -> None:
         """Record a track."""
 
     def remove(self, key: TrackKey) -> None:
         """Record it no longer."""
 
-    def hide(self, key: TrackKey) -> None:
-        """Show nothing of it until its next picture."""
+    def set_muted(self, key: TrackKey, muted: bool) -> None:
+        """Show nothing of it while it is muted."""
 
     def files(self) -> list[RecordedFile]:
         """Return what there is."""
+
+    @property
+    def duration(self) -> float:
+        """Seconds of the recording."""
 
 
 class OneFile:
@@ -134,21 +138,26 @@ class OneFile:
         """See there."""
         await self._recording.aclose()
 
-    def add(self, key: TrackKey, track: RecordedTrack) -> None:
+    def add(self, key: TrackKey, track: RecordedTrack, *, muted: bool) -> None:
         """See there."""
-        self._recording.add(key, track, key.kind, key.owner)
+        self._recording.add(key, track, key.kind, key.owner, muted=muted)
 
     def remove(self, key: TrackKey) -> None:
         """See there."""
         self._recording.remove(key)
 
-    def hide(self, key: TrackKey) -> None:
+    def set_muted(self, key: TrackKey, muted: bool) -> None:
         """See there."""
-        self._recording.hide(key)
+        self._recording.set_muted(key, muted)
 
     def files(self) -> list[RecordedFile]:
         """See there."""
         return [RecordedFile(self._path, 0.0, "", TrackSource.SOURCE_UNKNOWN, self._recording.stats)]
+
+    @property
+    def duration(self) -> float:
+        """See there."""
+        return self._recording.stats.duration
 
 
 @dataclass(slots=True)
@@ -194,7 +203,8 @@ class FilePerTrack:
         self._done: list[_Part] = []
         self._names: set[str] = set()
         self._tasks = TaskScope(self._task_failed)
-        self._began = 0.0
+        self._began: float | None = None
+        self._ended: float | None = None
         self._began_at = datetime.now(UTC)
 
     async def begin(self) -> None:
@@ -208,6 +218,7 @@ class FilePerTrack:
 
     async def finish(self) -> None:
         """See there."""
+        self._ended = time.monotonic()
         for part in list(self._parts.values()):
             self._take_out(part)
         await self._tasks.aclose()
@@ -224,19 +235,19 @@ class FilePerTrack:
         if problem is not None:
             raise problem
 
-    def add(self, key: TrackKey, track: RecordedTrack) -> None:
+    def add(self, key: TrackKey, track: RecordedTrack, *, muted: bool) -> None:
         """See there."""
         part = self._parts.get(key)
         if part is None:
             path = self._directory / self._name(key)
             kinds = {"audio": key.kind == "audio", "video": key.kind == "video"}
             recording = Recording(path, self._options, **kinds, delays=self._delays, failed=self._failed)
-            part = self._parts[key] = _Part(recording, path, key, time.monotonic() - self._began)
+            part = self._parts[key] = _Part(recording, path, key, self.duration)
             self._tasks.spawn("aiolivekit recording file", self._start(part))
         if part.gone is not None:
             part.gone.cancel()
             part.gone = None
-        part.recording.add(key, track, key.kind, key.owner)
+        part.recording.add(key, track, key.kind, key.owner, muted=muted)
 
     def remove(self, key: TrackKey) -> None:
         """See there."""
@@ -245,10 +256,10 @@ class FilePerTrack:
             part.recording.remove(key)
             part.gone = asyncio.get_running_loop().call_later(_GONE, self._end, part)
 
-    def hide(self, key: TrackKey) -> None:
+    def set_muted(self, key: TrackKey, muted: bool) -> None:
         """See there."""
         if (part := self._parts.get(key)) is not None:
-            part.recording.hide(key)
+            part.recording.set_muted(key, muted)
 
     def files(self) -> list[RecordedFile]:
         """See there."""
@@ -256,6 +267,13 @@ class FilePerTrack:
             RecordedFile(each.path, each.began, each.key.identity, TrackSource(each.key.source), each.recording.stats)
             for each in (*self._done, *self._parts.values())
         ]
+
+    @property
+    def duration(self) -> float:
+        """See there."""
+        if self._began is None:
+            return 0.0
+        return (self._ended or time.monotonic()) - self._began
 
     async def _start(self, part: _Part) -> None:
         try:
@@ -320,8 +338,7 @@ class FilePerTrack:
 def total(files: list[RecordedFile], duration: float) -> RecorderStats:
     """Return what files have come to together."""
     stats = [each.stats for each in files]
-    return replace(
-        RecorderStats(),
+    return RecorderStats(
         duration=duration,
         size=sum(each.size for each in stats),
         pictures=sum(each.pictures for each in stats),

@@ -113,10 +113,13 @@ class Room(RoomInfo, StreamHandlers, EventEmitter[EventTypes]):
         try:
             visit = await joining
         except asyncio.CancelledError:
-            await self._clear_up(joining)
+            try:
+                await self._clear_up(joining)
+            finally:
+                e2ee._close()  # noqa: SLF001 - the manager's side that is not the user's
             raise
         except Exception:
-            e2ee._close()  # noqa: SLF001 - the manager's side that is not the user's
+            e2ee._close()  # noqa: SLF001
             self._fail_waiters("the room could not be connected")
             await self._flight_log.saved()
             raise
@@ -132,7 +135,9 @@ class Room(RoomInfo, StreamHandlers, EventEmitter[EventTypes]):
         self._handler_tasks.slow = engine_options.slow_handler
         self._handler_tasks.flight = self._flight_log.recorder
         with self._flight_log.of_joining() as flight:
-            engine, join, engine_events = await RtcEngine.connect(url, token, engine_options, e2ee, flight=flight)
+            engine, join, engine_events = await RtcEngine.connect(
+                url, token, engine_options, e2ee_manager=e2ee, flight=flight
+            )
         visit = self._enter(engine, join, engine_events, options)
         if options.dynacast:
             visit.members.enable_dynacast()

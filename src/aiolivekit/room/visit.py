@@ -25,6 +25,7 @@ from .emitter import EventEmitter
 from .encryption import RoomEncryption
 from .flight_events import note_event
 from .members import Members
+from .metrics import batch_of
 from .packets import DataPacket, SipDTMF, segments_of
 from .preconnect import PreconnectBuffers
 from .report import Episodes, ReconnectReport
@@ -183,6 +184,10 @@ class Visit:
         publication = None if participant is None else participant.track_publications.get(event.track_sid)
         segments = segments_of(event.segments)
         self.announce(events.TranscriptionReceived(segments, participant, publication), publication, participant)
+
+    def _metrics_received(self, event: from_session.MetricsReceived) -> None:
+        participant = self.members.sender(event.participant_identity, "")
+        self.announce(events.MetricsReceived(batch_of(event.batch), participant), participant)
 
     # -- participants and tracks --------------------------------------------------------------------
 
@@ -387,6 +392,7 @@ _TABLE: dict[type, Callable[[Visit, Any], None]] = {
         events.DataChannelBufferedAmountLowThresholdChanged(e.kind, e.threshold)
     ),
     from_session.SipDtmfReceived: Visit._sip_dtmf_received,
+    from_session.MetricsReceived: Visit._metrics_received,
     from_session.RpcRequest: lambda v, e: v.rpc.on_request(
         e.caller_identity, e.request_id, e.method, e.payload, e.response_timeout, e.version
     ),

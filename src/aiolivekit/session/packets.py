@@ -13,6 +13,7 @@ from .events import (
     DataStreamChunk,
     DataStreamHeader,
     DataStreamTrailer,
+    MetricsReceived,
     RpcAck,
     RpcRequest,
     RpcResponse,
@@ -60,6 +61,10 @@ def _transcription(packet: _Packet, _encryption: int) -> SessionEvent:
     transcription = packet.transcription
     identity = transcription.transcribed_participant_identity or packet.participant_identity
     return TranscriptionReceived(identity, transcription.track_id, list(transcription.segments))
+
+
+def _metrics(packet: _Packet, _encryption: int) -> SessionEvent:
+    return MetricsReceived(packet.participant_identity, packet.metrics)
 
 
 def _sip_dtmf(packet: _Packet, _encryption: int) -> SessionEvent:
@@ -112,6 +117,7 @@ def _stream_trailer(packet: _Packet, _encryption: int) -> SessionEvent:
 _DECODERS: dict[str, Callable[[_Packet, int], SessionEvent]] = {
     "chat_message": _chat,
     "transcription": _transcription,
+    "metrics": _metrics,
     "sip_dtmf": _sip_dtmf,
     "rpc_request": _rpc_request,
     "rpc_response": _rpc_response,

@@ -31,4 +31,10 @@ async def voice_agent(python: Path, partners: Partners, *, sdk: Sdk, jobs: str) 
     arguments = ("-m", "livekit.agents", "start", "worker.py", "--dev", "--log-format", "json", "--log-level", "DEBUG")
     async with Program(python, *arguments, sdk=sdk, environment=environment, folder=FOLDER) as worker:
         await worker.line("registered worker")
+        await ready(worker, jobs)
         yield worker
+
+
+async def ready(worker: Program, jobs: str, count: int = 1) -> None:
+    """Wait until there is a place for the `count`th job."""
+    await worker.line("process initialized" if jobs == "process" else "job runner initialized", count=count)

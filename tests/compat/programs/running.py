@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
 
-DEADLINE = 60.0
+DEADLINE = 90.0
 """Seconds for a program to say what is waited for: it has to import a framework, on a busy machine."""
 
 STOP_DEADLINE = 20.0
@@ -19,6 +19,7 @@ OPT_OUT = "AIOLIVEKIT_DROPIN"
 """The environment variable that turns the overlay off when it is 0."""
 
 Sdk = Literal["ours", "official"]
+SDKS: tuple[Sdk, ...] = ("ours", "official")
 
 
 class Program:

@@ -14,9 +14,9 @@ import pytest
 import aiolivekit
 from aiolivekit.testing import RealServer
 
-from .agents import voice_agent
+from .agents import ready, voice_agent
 from .partners import DEADLINE, Partners
-from .running import Program, Sdk
+from .running import SDKS, Program, Sdk
 
 pytestmark = [pytest.mark.e2e, pytest.mark.compat_long]
 
@@ -24,12 +24,13 @@ JOBS = 50
 WARM = 10
 """Jobs after which everything has been used once: pools, caches, the heap."""
 
-FLAT_KILOBYTES = 150
-"""A job may leave so much more resident memory, on average; a room of ours alone takes twice as much."""
+FLAT_KILOBYTES = 250
+"""A job may leave so much more resident memory, on average: most of it the framework's, which keeps what it measures.
+With the official SDK it is three times as much."""
 
 
 @pytest.mark.parametrize("jobs", ["thread", "process"])
-@pytest.mark.parametrize("sdk", ["ours", "official"])
+@pytest.mark.parametrize("sdk", SDKS)
 async def test_fifty_jobs(
     agents_python: Path,
     real_server: RealServer,
@@ -42,6 +43,7 @@ async def test_fifty_jobs(
     seen: list[dict[str, Any]] = []
     async with voice_agent(agents_python, partners, sdk=sdk, jobs=jobs) as worker:
         for number in range(1, JOBS + 1):
+            await ready(worker, jobs, number)
             await one_job(Partners(real_server, f"{room_name}-{number}"), agent_name=room_name)
             await worker.line("process exiting" if jobs == "process" else "job exiting", count=number)
             if number in (WARM, JOBS):
@@ -83,8 +85,9 @@ async def one_job(partners: Partners, agent_name: str) -> None:
 
 async def held(worker: Program) -> dict[str, Any]:
     """What the worker says that it holds, and how many processes it has."""
-    # What a job leaves to be cleared up by others (a thread that ends, a socket that lingers) has a moment.
-    await asyncio.sleep(3)
+    # What a job leaves to be cleared up by others (a thread that ends, a socket that lingers) has a moment, and so has
+    # the place for the next one to be made.
+    await asyncio.sleep(5)
     since = len(worker.lines)
     worker.tell(signal.SIGUSR1)
     line = await worker.line("HELD ", since=since)

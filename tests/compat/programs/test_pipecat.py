@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from .environment import PROJECT
 from .partners import PARTNERS, Partner, Partners, hears, voice_of
-from .running import Program, Sdk
+from .running import SDKS, Program, Sdk
 
 pytestmark = [pytest.mark.e2e, pytest.mark.peer]
 
 BOT = PROJECT / "examples" / "pipecat_bot.py"
 
 
-@pytest.mark.parametrize("partner", PARTNERS)
-@pytest.mark.parametrize("sdk", ["ours", "official"])
+def _case(sdk: Sdk, partner: Partner) -> Any:
+    stands_for_all = (sdk, partner) == ("ours", "official")
+    return pytest.param(sdk, partner, marks=() if stands_for_all else (pytest.mark.compat_long,), id=f"{sdk}-{partner}")
+
+
+@pytest.mark.parametrize(("sdk", "partner"), [_case(sdk, partner) for sdk in SDKS for partner in PARTNERS])
 async def test_a_parrot(pipecat_python: Path, partners: Partners, sdk: Sdk, partner: Partner) -> None:
     server = partners.server
     environment = {

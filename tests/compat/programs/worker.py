@@ -1,7 +1,7 @@
 """The voice agent of the examples, as the tests run it; in the environment of the programs, not in ours.
 
-It says that it has time, whatever else the machine does (servers give no jobs to workers that are busy), and on SIGUSR1
-what it holds.
+It says that it has time, whatever else the machine does (servers give no jobs to workers that are busy), has a process
+or thread ready for the next job, and says on SIGUSR1 what it holds.
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ def no_load() -> float:
 
 
 server.load_fnc = no_load
+# A job waits for no process then; where that takes long, it is not the job that is tested.
+server.update_options(num_idle_processes=1)
 
 
 def held() -> dict[str, Any]:

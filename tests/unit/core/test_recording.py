@@ -138,7 +138,7 @@ def test_pictures_wait_for_their_sound() -> None:
     assert lip_sync(0.02, video_delay(0.08, None)) == pytest.approx(-0.07)
     assert lip_sync(None, 0.1) == 0.0
     assert lip_sync(0.1, None) == 0.0
-    assert lip_sync(50.0, 0.1) == 2.0
+    assert lip_sync(50.0, 0.1) == 1.0
 
 
 @pytest.mark.parametrize(

@@ -303,7 +303,7 @@ class Connector:
         self.began = asyncio.Event()
 
     async def connect(
-        self, url: str, token: str, options: Any, *, flight: Any = None
+        self, url: str, token: str, options: Any, *, e2ee_manager: E2EEManager | None = None, flight: Any = None
     ) -> tuple[Any, rtc.JoinResponse, EngineEvents]:
         self.calls.append((url, token, options))
         self.began.set()
