@@ -9,9 +9,8 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = ("docs/seed-map.md", "docs/reference-tests.md")
-REFERENCE = re.compile(
-    r"`((?:unit|e2e|interop|engine|netns|server|plugin|data|room|core|session)/[\w/*]+(?:\.py)?)(?:::(\w+))?`"
-)
+FOLDERS = "unit|e2e|interop|engine|netns|server|plugin|data|room|core|session"
+REFERENCE = re.compile(rf"`((?:{FOLDERS})/[\w/*]+(?:\.py)?)(?:::(\w+))?`")
 
 
 def named() -> list[tuple[str, str]]:
