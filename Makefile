@@ -4,11 +4,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 BROWSER := tests/interop/browser
+PYRIGHT := tests/compat/typed
 # Most tests wait for a server most of the time: one worker more than there are cores, each with servers of its own.
 WORKERS = $(shell $(PYTHON) -c 'import os; print(min(4, (os.cpu_count() or 1) + 1))')
 PYTEST_WORKERS = -n $(WORKERS) --dist worksteal
 
-.PHONY: help demo test browser check format bench bench-agents compat interop matrix media-matrix soak fuzz transcripts lock wheel clean
+.PHONY: help demo test browser pyright check format bench bench-agents compat interop matrix media-matrix soak fuzz transcripts \
+	official-tests lock wheel clean
 
 help:
 	@echo "make demo    two participants exchange text, a tone and a picture through the dev server"
@@ -23,6 +25,7 @@ help:
 	@echo "make media-matrix  every behaviour of media between every two clients (an hour; MEDIA_MATRIX_ARGS=\"--shard 1/2\")"
 	@echo "make soak    the dev server's long runs (minutes each; SOAK_ARGS=\"--quick\" to see that they work)"
 	@echo "make fuzz    an hour of mangled packets (FUZZ_ARGS=\"--seconds 60\"); installs atheris"
+	@echo "make official-tests CHECKOUT=...  the official SDK's own tests on this package (three minutes each)"
 	@echo "make lock    resolve the dependencies anew into requirements.lock"
 	@echo "make wheel   build the wheel and the source archive into dist/"
 
@@ -36,13 +39,18 @@ $(READY): pyproject.toml requirements.lock
 demo: $(READY)
 	$(BIN)/aiolivekit demo
 
-test: $(READY) browser
+test: $(READY) browser pyright
 	$(BIN)/python -m pytest $(PYTEST_WORKERS) $(PYTEST_ARGS)
 
 # What drives livekit-client in Chromium; without npm the tests with a browser are skipped, and say so.
 browser:
 	@if command -v npm >/dev/null && [ ! -d $(BROWSER)/node_modules/livekit-client ]; then \
 		npm ci --prefix $(BROWSER) --no-audit --no-fund --loglevel=error; fi
+
+# A type checker; without npm its test is skipped, and says so.
+pyright:
+	@if command -v npm >/dev/null && [ ! -d $(PYRIGHT)/node_modules/pyright ]; then \
+		npm ci --prefix $(PYRIGHT) --no-audit --no-fund --loglevel=error; fi
 
 check: $(READY)
 	$(BIN)/ruff check .
@@ -62,6 +70,7 @@ bench-agents: $(READY)
 # In every run of the tests there are two of them.
 compat: $(READY) browser
 	AIOLIVEKIT_COMPAT=all $(BIN)/python -m pytest tests/compat/programs $(PYTEST_ARGS)
+
 interop: $(READY) browser
 	$(BIN)/python -m tests.interop --record $(INTEROP_ARGS)
 
@@ -80,6 +89,10 @@ fuzz: $(READY)
 
 transcripts: $(READY)
 	$(BIN)/python -m transcripts --output docs/results $(TRANSCRIPTS_ARGS)
+
+# The official SDK's own tests, from a checkout of livekit/python-sdks; nothing is fetched.
+official-tests: $(READY)
+	$(BIN)/python -m tests.compat.official_tests --record $(CHECKOUT)
 
 # No index address is recorded: pins and hashes alone.
 lock: $(READY)

@@ -95,6 +95,7 @@ def all_cells(codecs: tuple[str, ...] = FILM_CODECS) -> Iterator[Cell]:
 
 LEAN: tuple[Cell, ...] = (
     Cell("plain", "AV1", "official", "ours", "real", "single"),
+    Cell("plain", "H264", "browser", "ours", "real", "dual"),
     Cell("layers", "VP9", "browser", "ours", "real", "dual"),
     Cell("layers", "AV1", "ours", "official", "real", "single"),
     Cell("layers", "VP8", "ours", "browser", "embedded", "dual"),

@@ -45,8 +45,13 @@ class SdkStudio(Studio[SdkClient]):
     async def publish_film(self, film: Film, *, codec: str, layers: bool = False, screen: bool = False) -> str:
         rtc = self._rtc
         shot = self._film(film, screen=screen)
-        source = rtc.TrackSource.SOURCE_SCREENSHARE if screen else rtc.TrackSource.SOURCE_CAMERA
-        shot.options = rtc.TrackPublishOptions(source=source, simulcast=layers, video_codec=rtc.VideoCodec.Value(codec))
+        shot.options = rtc.TrackPublishOptions(
+            source=rtc.TrackSource.SOURCE_SCREENSHARE if screen else rtc.TrackSource.SOURCE_CAMERA,
+            simulcast=layers,
+            video_codec=rtc.VideoCodec.Value(codec),
+            # A busy machine is to cost pictures, not their size.
+            degradation_preference=rtc.DegradationPreference.MAINTAIN_RESOLUTION,
+        )
         return await self._publish(shot)
 
     async def publish_sound(self, sound: Sound, *, dtx: bool = False, red: bool = False) -> str:

@@ -25,6 +25,8 @@ TIMES = 15
     indirect=["livekit_server_kind"],
 )
 async def test_cell(request: pytest.FixtureRequest, livekit_server: LiveKitServer, cell: Cell) -> None:
+    if cell.codec == "H264":
+        request.getfixturevalue("h264")
     async with AsyncExitStack() as exits:
         stage = Stage(livekit_server, single=cell.mode == "single", request=request, exits=exits)
         await CHECKS[cell.behaviour](Scene(stage, cell, times=TIMES), cell)

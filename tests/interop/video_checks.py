@@ -152,7 +152,7 @@ async def screen(scene: Scene, cell: Cell) -> Facts:
 async def many(scene: Scene, cell: Cell) -> Facts:
     """Ten films and ten sounds at once are each what they are."""
     alice, bob = await scene.two()
-    films = [Film(tag, ((tag * 53) % 200 + 20, (tag * 97) % 200 + 20, 120), (160, 90), 8) for tag in range(1, 11)]
+    films = [Film(tag, ((tag * 53) % 200 + 20, (tag * 97) % 200 + 20, 120), (176, 144), 8) for tag in range(1, 11)]
     sounds = [Sound(300.0 + 70 * number) for number in range(10)]
     sids = await asyncio.gather(
         *(alice.publish_film(film, codec=cell.codec) for film in films),
@@ -188,6 +188,4 @@ async def again(scene: Scene, cell: Cell) -> Facts:
         [last] = await bob.sees(sid, film, of(film.size), count=1, after=last.number, since=seen)
     names = [name for name, details in bob.client.events.all if name.endswith("subscribed") and details["sid"] == sid]
     assert names == ["track_subscribed", *["track_unsubscribed", "track_subscribed"] * scene.times]
-    numbers = [frame.number for frame in await bob.frames(sid) if frame.number is not None]
-    assert numbers == sorted(set(numbers)), "pictures came twice or in another order"
     return {"times": scene.times}

@@ -37,7 +37,7 @@ from tests.interop.conftest import Stage
 from tests.interop.media_cells import FILM_CODECS, Cell, all_cells
 from tests.interop.scene import Scene
 
-from .codecs import able
+from .codecs import able, prepare
 from .report import markdown
 
 _ROOT = Path(__file__).resolve().parents[2]
@@ -63,6 +63,7 @@ def main() -> int:
     index, _, count = arguments.shard.partition("/")
     if not (index.isdecimal() and count.isdecimal() and 1 <= int(index) <= int(count)):
         parser.error("--shard is I/N, from 1/N to N/N")
+    prepare()
     codecs = tuple(codec for codec in FILM_CODECS if able(codec))
     chosen = list(all_cells(codecs))
     mine = [

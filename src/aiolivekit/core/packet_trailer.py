@@ -1,8 +1,8 @@
 """What travels beside an encoded picture: LiveKit's packet trailer.
 
 A trailer is a list of fields (tag, length, value), its own length and a magic word. All but the word is inverted, so
-that what is mostly zeros brings no start code of H.264. It is appended to the frame; in AV1, whose frames are lists of units
-(OBUs) that are taken apart on the way, it is a metadata unit of its own before the picture.
+that what is mostly zeros brings no start code of H.264. It is appended to the frame; in AV1, whose frames are lists of
+units (OBUs) that are taken apart on the way, it is a metadata unit of its own before the picture.
 """
 
 from __future__ import annotations

@@ -70,6 +70,7 @@ class AudioStream(FrameStream[AudioChunk, AudioFrameEvent]):
     """
 
     _kind = TrackKind.KIND_AUDIO
+    _comes_together = True
 
     def __init__(
         self,

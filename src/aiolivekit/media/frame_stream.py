@@ -109,6 +109,8 @@ class FrameStream(ABC, Generic[ItemT, EventT]):
     """
 
     _kind: ClassVar[TrackKind]
+    _comes_together: ClassVar[bool] = False
+    """Whether what a loop reads is handed over in one turn anyway, so that readers need no waker."""
 
     # A reader that waits is reachable from libwebrtc only weakly. Without this, an iterator whose task nobody holds
     # either would be garbage in mid-stream.
@@ -241,7 +243,10 @@ class FrameStream(ABC, Generic[ItemT, EventT]):
             self._dropped += 1
         self._items.append(item)
         if self._waiters and self._is_enough():
-            self._waker.wake(self)
+            if self._comes_together:
+                self._wake()
+            else:
+                self._waker.wake(self)
 
     def _pause(self) -> float:
         return 0.0

@@ -23,9 +23,6 @@ ItemT = TypeVar("ItemT")
 SinkItemT = TypeVar("SinkItemT", contravariant=True)
 
 
-_LONGEST_PAUSE = 0.1
-
-
 class MediaSink(Protocol[SinkItemT]):
     """Who takes what a reader reads; called on the reader's loop, and must not raise."""
 
@@ -55,8 +52,8 @@ class TrackReader(Generic[ItemT]):
     """Reads one track on the running event loop and hands over what comes in.
 
     The sink is held weakly, and a reader nobody holds stops reading. An ended track drops what its native queue still
-    holds, so that queue is only for the time in which the loop is blocked, or the sink has no use for more: it is
-    emptied whenever the loop runs otherwise. Each event wakes the loop, which costs more than to take what came.
+    holds, so that queue is only for the time in which the loop is blocked, or (audio) the sink has no use for more: it
+    is emptied whenever the loop runs otherwise.
 
     Args:
         media_track: The track.
@@ -76,15 +73,14 @@ class TrackReader(Generic[ItemT]):
             raise MediaError(f"a reader of {kind} was given a track of {media_track.kind}")
         self._sink = weakref.ref(sink)
         self._closed = False
-        read = weakref.WeakMethod(self._read)
+        told = weakref.WeakMethod(self._told)
 
         def notify() -> None:
-            if (method := read()) is not None:
+            if (method := told()) is not None:
                 method()
 
         self._processor = _Processor(webrtc.MediaStreamTrackProcessorInit(media_track, queue_size), notify)
         self._native = self._processor._native_obj
-        self._notify = notify
         self._stop = weakref.finalize(self, self._native.cancel)
         # Media that came in before the processor was bound to the loop raised no event.
         asyncio.get_running_loop().call_soon(notify)
@@ -101,31 +97,36 @@ class TrackReader(Generic[ItemT]):
             self._closed = True
             self._stop()
 
-    def _read(self) -> None:
-        if self._closed:
-            return
-        self._drain()
-        sink = self._sink()
-        if sink is None:
-            return
-        if not self._native.ended and (pause := sink._pause()) > 0:
-            # Until the event is acknowledged there is no other, not of the end either.
-            asyncio.get_running_loop().call_later(min(pause, _LONGEST_PAUSE), self._notify)
-            return
+    def _told(self) -> None:
+        """Something has come in, or the track has ended."""
+        self._acknowledge()
+        self._read()
+
+    def _acknowledge(self) -> None:
         # Before reading: what comes in while we read must raise a new event.
         self._native._ackWakeup()
-        self._drain()
+
+    def _read(self) -> ItemT | None:
+        """Hand over what has come in, and the end; return the last item."""
+        if self._closed:
+            return None
+        last = self._drain()
         if self._native.ended:
             self._closed = True
             self._stop()
-            sink._on_media_ended()
+            if (sink := self._sink()) is not None:
+                sink._on_media_ended()
+        return last
 
-    def _drain(self) -> None:
+    def _drain(self) -> ItemT | None:
         sink = self._sink()
         if sink is None:
             self._closed = True
             self._stop()
-            return
+            return None
         read = self._native.read
+        last = None
         while (item := read()) is not None:
-            sink._on_media(cast(ItemT, item))
+            last = cast(ItemT, item)
+            sink._on_media(last)
+        return last

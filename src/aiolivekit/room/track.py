@@ -85,6 +85,11 @@ class Track(ABC, EventEmitter[TrackEventTypes]):
         """Whether its publisher has muted it."""
         return self._muted
 
+    @property
+    @abstractmethod
+    def _media_track(self) -> Any:
+        """What streams read: a `webrtc.MediaStreamTrack`, or `None` while there is none."""
+
     @abstractmethod
     async def get_stats(self) -> list[stats.RtcStats]:
         """Return the stats of the track; of a local one, those of its senders."""

@@ -138,6 +138,8 @@
         simulcast: layers,
         videoCodec: codec,
         backupCodec: false,
+        // A busy machine is to cost pictures, not their size.
+        degradationPreference: 'maintain-resolution',
       };
       // Its layers are switched off like this: `simulcast` is for the other codecs.
       if (!layers && ['vp9', 'av1'].includes(codec)) shot.options.scalabilityMode = 'L1T1';

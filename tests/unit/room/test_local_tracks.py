@@ -155,7 +155,7 @@ async def test_publish(stage: Stage, microphone: LocalAudioTrack) -> None:
     assert (publication.source, publication.muted) == (TrackSource.SOURCE_MICROPHONE, False)
     assert microphone.sid == publication.sid
     [record] = await microphone.get_stats()
-    assert record.outbound_rtp is not None
+    assert record.HasField("outbound_rtp")
     assert record.outbound_rtp.rtc.id == sender.track.cid
 
 
