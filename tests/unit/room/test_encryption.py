@@ -27,7 +27,7 @@ def test_options_make_the_manager() -> None:
     assert manager.enabled
     assert manager._packets is not None
     assert manager._packets.protects
-    with pytest.warns(DeprecationWarning):
+    with pytest.warns(DeprecationWarning, match="encryption"):
         older = e2ee_manager_of(RoomOptions(e2ee=E2EEOptions(KEYS)))
     assert older.enabled
     assert older._packets is not None
