@@ -10,6 +10,7 @@ import hashlib
 import threading
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from ..enums import KeyDerivationFunction
@@ -117,7 +118,9 @@ class DerivedKey:
     def _wipe_this(self) -> DerivedKey | None:
         self.cipher = None
         self.material[:] = bytes(len(self.material))
-        del self.material[:]
+        # The next step may be being derived from it at this moment: it is zeros then, and of full length.
+        with suppress(BufferError):
+            del self.material[:]
         following, self._following = self._following, None
         return following
 

@@ -210,3 +210,16 @@ def test_the_worker_derives_each_step_once_and_ends(monkeypatch: pytest.MonkeyPa
     worker.close()
     worker.ask(key, 1)
     assert worker._thread is None
+
+
+def test_a_key_is_wiped_while_its_next_step_is_being_derived() -> None:
+    """Which is done on another thread, from the same bytes."""
+    keys = provider(SECRET)
+    ring = keys._ring("anybody")
+    assert ring is not None
+    key = ring.get(0)
+    assert key is not None
+    with memoryview(key.material) as read_by_another:
+        keys.set_shared_key(b"second", 0)
+        assert bytes(read_by_another) == bytes(len(read_by_another))
+    assert keys.export_shared_key(0) == b"second"
