@@ -149,7 +149,8 @@ async def test_a_muted_track_and_an_unwanted_one_stay_so_over_a_restart(
         # The new session begins with what the server does by itself.
         await until(lambda: not unwanted.subscribed, "unsubscribed again")
         await alice.local_participant.set_attributes({"settled": "yes"})
-        assert not unwanted.subscribed
+        # With two peer connections the server may have offered it before it heard the wish.
+        await until(lambda: not unwanted.subscribed, "unsubscribed for good")
         await source.aclose()
         await other.aclose()
 

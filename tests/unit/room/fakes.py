@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from livekit.protocol import models, rtc
 
+from aiolivekit.core.absences import SentLedger
 from aiolivekit.core.encodings import Encoding
 from aiolivekit.e2ee.manager import E2EEManager
 from aiolivekit.engine.engine import RtcEngine
@@ -74,6 +75,7 @@ class RecordingEngine:
     def __init__(self) -> None:
         self.events = EngineEvents()
         self.e2ee = E2EEManager(None)
+        self.sent = SentLedger()
         self.closed = False
         self.epoch = 1
         self.calls: list[tuple[str, Any]] = []
@@ -88,6 +90,9 @@ class RecordingEngine:
         self.tracks = 0
         self.data_track_packets: list[bytes] = []
         self.join_response = rtc.JoinResponse()
+
+    def last_heard(self, _sid: str) -> float | None:
+        return None
 
     async def _step(self, name: str, argument: Any = None) -> None:
         self.calls.append((name, argument))
