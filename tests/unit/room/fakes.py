@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from livekit.protocol import models, rtc
 
+from aiolivekit.core.absences import SentLedger
 from aiolivekit.core.encodings import Encoding
 from aiolivekit.e2ee.manager import E2EEManager
 from aiolivekit.engine.engine import RtcEngine
@@ -88,6 +89,7 @@ class RecordingEngine:
         self.tracks = 0
         self.data_track_packets: list[bytes] = []
         self.join_response = rtc.JoinResponse()
+        self.sent = SentLedger()
 
     async def _step(self, name: str, argument: Any = None) -> None:
         self.calls.append((name, argument))
@@ -161,6 +163,9 @@ class RecordingEngine:
     def post_request(self, request: rtc.SignalRequest) -> None:
         if not self.closed:
             self.requests.append(request)
+
+    def last_heard(self, _sid: str) -> float | None:
+        return None
 
     def data_tracks_ready(self) -> bool:
         return not self.closed
