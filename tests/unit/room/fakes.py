@@ -90,6 +90,7 @@ class RecordingEngine:
         self.tracks = 0
         self.data_track_packets: list[bytes] = []
         self.join_response = rtc.JoinResponse()
+        self.sent = SentLedger()
 
     def last_heard(self, _sid: str) -> float | None:
         return None
@@ -166,6 +167,9 @@ class RecordingEngine:
     def post_request(self, request: rtc.SignalRequest) -> None:
         if not self.closed:
             self.requests.append(request)
+
+    def last_heard(self, _sid: str) -> float | None:
+        return None
 
     def data_tracks_ready(self) -> bool:
         return not self.closed
