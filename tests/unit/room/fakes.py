@@ -168,9 +168,6 @@ class RecordingEngine:
         if not self.closed:
             self.requests.append(request)
 
-    def last_heard(self, _sid: str) -> float | None:
-        return None
-
     def data_tracks_ready(self) -> bool:
         return not self.closed
 
