@@ -383,13 +383,14 @@ class RoomOptions:
 
     auto_subscribe: bool = True
     dynacast: bool = False
-    adaptive_stream: bool = False
     e2ee: Any | None = None
     encryption: Any | None = None
     rtc_config: RtcConfiguration | None = None
     connect_timeout: float | None = None
     single_peer_connection: bool | None = None
     data_stream: DataStreamOptions | None = None
+    # What is above are the official SDK's, in its order.
+    adaptive_stream: bool = False
     join_retries: int = 3
     proxy: str | None = None
     ssl_context: ssl.SSLContext | None = None

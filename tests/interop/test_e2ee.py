@@ -158,3 +158,20 @@ async def test_av1_between_two_of_ours(stage: EncryptedStage) -> None:
     picture = await alice.publish_coded(CRIMSON, "av1")
     await bob.events.wait("track_subscribed", sid=picture)
     await sees(bob, picture, CRIMSON)
+
+
+@pytest.mark.usefixtures("h264")
+@pytest.mark.parametrize("other", ["browser", "official"])
+async def test_h264(stage: EncryptedStage, peer_mode: PeerMode, other: ClientKind) -> None:
+    if (other == "browser") != (peer_mode == "single"):
+        pytest.skip("each once")
+    ours, theirs = await stage.join("ours", "ours"), await stage.join(other, "theirs")
+    for client in (ours, theirs):
+        await client.set_key(KEY)
+    pictures = await ours.publish_coded(CRIMSON, "h264"), await theirs.publish_coded(TEAL, "h264")
+    for client, sid in ((theirs, pictures[0]), (ours, pictures[1])):
+        await client.events.wait("track_subscribed", sid=sid)
+    await asyncio.gather(sees(theirs, pictures[0], CRIMSON), sees(ours, pictures[1], TEAL))
+    for participant in (ours.room.local_participant, ours.room.remote_participants["theirs"]):
+        mime_types = {each.mime_type.lower() for each in participant.track_publications.values()}
+        assert mime_types == {"video/h264"}

@@ -38,21 +38,33 @@ StateHook = Callable[["FrameCryptor", EncryptionState], None]
 
 
 class Nonces:
-    """Nonces no two of which are the same: 64 random bits for each user of a key, and a number."""
+    """Nonces no two of which are the same: 64 random bits for each user of a key, and a number.
 
-    __slots__ = ("_count", "_prefix")
+    None of them has two zero bytes in a row, or begins with one: such bytes are escaped in H.264, and the official SDK
+    (1.2.1) reads the nonce of a frame before it undoes that.
+    """
+
+    __slots__ = ("_count", "_mask", "_prefix")
 
     def __init__(self) -> None:
-        self._prefix = os.urandom(8)
-        self._count = 0
+        self._renew()
+
+    def _renew(self) -> None:
+        while True:
+            random = os.urandom(12)
+            if 0 not in random:
+                break
+        self._prefix, self._mask, self._count = random[:8], int.from_bytes(random[8:], "big"), 0
 
     def next(self) -> bytes:
         """Return another one (12 bytes)."""
-        count = self._count
-        if count > 0xFFFFFFFF:
-            self._prefix, count = os.urandom(8), 0
-        self._count = count + 1
-        return self._prefix + count.to_bytes(4, "big")
+        while True:
+            if self._count > 0xFFFFFFFF:
+                self._renew()
+            nonce = self._prefix + (self._count ^ self._mask).to_bytes(4, "big")
+            self._count += 1
+            if b"\0\0" not in nonce:
+                return nonce
 
 
 class FrameCryptor:

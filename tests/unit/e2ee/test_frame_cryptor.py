@@ -163,7 +163,15 @@ def test_nonces_never_repeat() -> None:
     first._count = 0x1_0000_0000
     after = first.next()
     assert before[:8] != after[:8]
-    assert after[8:] == bytes(4)
+    assert first._count == 1
+
+
+def test_nonces_need_no_escaping() -> None:
+    nonces = Nonces()
+    nonces._mask = 0x01000001
+    found = [nonces.next() for _ in range(0x20000)]
+    assert len(set(found)) == 0x20000
+    assert not any(b"\0\0" in nonce or nonce[0] == 0 for nonce in found)
 
 
 KINDS = st.sampled_from([("audio", "opus"), ("video", "vp8"), ("video", "vp9"), ("video", "av1"), ("video", "h264")])

@@ -75,6 +75,7 @@ class RecordingEngine:
     def __init__(self) -> None:
         self.events = EngineEvents()
         self.e2ee = E2EEManager(None)
+        self.sent = SentLedger()
         self.closed = False
         self.epoch = 1
         self.calls: list[tuple[str, Any]] = []
@@ -90,6 +91,9 @@ class RecordingEngine:
         self.data_track_packets: list[bytes] = []
         self.join_response = rtc.JoinResponse()
         self.sent = SentLedger()
+
+    def last_heard(self, _sid: str) -> float | None:
+        return None
 
     async def _step(self, name: str, argument: Any = None) -> None:
         self.calls.append((name, argument))
@@ -163,9 +167,6 @@ class RecordingEngine:
     def post_request(self, request: rtc.SignalRequest) -> None:
         if not self.closed:
             self.requests.append(request)
-
-    def last_heard(self, _sid: str) -> float | None:
-        return None
 
     def data_tracks_ready(self) -> bool:
         return not self.closed
