@@ -160,7 +160,7 @@ class E2EEManager:
             chain_of: Makes the chain, if it is needed.
             identity: Who publishes the track.
             track_sid: Of the publication.
-            kind: How the publisher says it is encrypted.
+            kind: How the publisher says it is encrypted; what is not known here is encrypted too.
         """
         encrypted = kind != EncryptionType.NONE
         if self._provider is None:
