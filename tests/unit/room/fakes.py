@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from livekit.protocol import models, rtc
 
+from aiolivekit.core.absences import SentLedger
 from aiolivekit.core.encodings import Encoding
 from aiolivekit.engine.engine import RtcEngine
 from aiolivekit.engine.events import Disconnected, EngineEvents
@@ -86,6 +87,11 @@ class RecordingEngine:
         self.tracks = 0
         self.data_track_packets: list[bytes] = []
         self.join_response = rtc.JoinResponse()
+        self.sent = SentLedger()
+        self.heard: dict[str, float] = {}
+
+    def last_heard(self, sid: str) -> float | None:
+        return self.heard.get(sid)
 
     async def _step(self, name: str, argument: Any = None) -> None:
         self.calls.append((name, argument))
