@@ -91,9 +91,10 @@ class RecordingEngine:
         self.data_track_packets: list[bytes] = []
         self.join_response = rtc.JoinResponse()
         self.sent = SentLedger()
+        self.heard: dict[str, float] = {}
 
-    def last_heard(self, _sid: str) -> float | None:
-        return None
+    def last_heard(self, sid: str) -> float | None:
+        return self.heard.get(sid)
 
     async def _step(self, name: str, argument: Any = None) -> None:
         self.calls.append((name, argument))
