@@ -17,13 +17,16 @@ import tempfile
 import time
 import xml.etree.ElementTree as ET
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 from aiolivekit.compat.overlay import SWITCH, install
+from aiolivekit.peer.openh264 import VARIABLE
 from aiolivekit.testing import RealServer
 from tests.compat.official_excluded import excluded, ignored_files, reason_for
 from tests.compat.official_fixtures import fill_in
 from tests.compat.official_report import OFFICIAL, OURS, Outcome, Run, markdown
+from tests.openh264 import OpenH264UnavailableError, build_openh264
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -85,6 +88,7 @@ def environment_of(package: str, tests: Path, server: RealServer) -> dict[str, s
         install(site)
         (tests / "start").mkdir()
         (tests / "start" / "sitecustomize.py").write_text(f"import site\nsite.addsitedir({str(site)!r})\n")
+    codec = {VARIABLE: str(openh264)} if (openh264 := _openh264()) is not None else {}
     return {
         **{name: value for name, value in os.environ.items() if name not in (SWITCH, "PYTHONPATH")},
         "PYTHONPATH": os.pathsep.join(path),
@@ -92,7 +96,18 @@ def environment_of(package: str, tests: Path, server: RealServer) -> dict[str, s
         "LIVEKIT_API_KEY": server.api_key,
         "LIVEKIT_API_SECRET": server.api_secret,
         "RUN_DATA_TRACK_TESTS": "1",
+        **codec,
     }
+
+
+@cache
+def _openh264() -> Path | None:
+    """Return a library for H.264, which the official package has built in and ours takes from its user."""
+    try:
+        return build_openh264()
+    except OpenH264UnavailableError as error:
+        print(f"without H.264: {error}")
+        return None
 
 
 def outcomes_in(report: Path) -> list[Outcome]:

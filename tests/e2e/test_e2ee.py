@@ -80,8 +80,8 @@ async def encrypted_room(
         yield people[0], people[1], stack
 
 
-async def send_media(stack: AsyncExitStack, person: Person, frequency: float, **options: Any) -> None:
-    """Publish a tone and a colour."""
+async def send_media(stack: AsyncExitStack, person: Person, frequency: float, **options: Any) -> tuple[Any, Any]:
+    """Publish a tone and a colour; return both tracks."""
     rtc = person.sdk.rtc
     source = rtc.AudioSource(media.RATE, 1)
     track = rtc.LocalAudioTrack.create_audio_track("microphone", source)
@@ -93,13 +93,14 @@ async def send_media(stack: AsyncExitStack, person: Person, frequency: float, **
     stack.push_async_callback(camera.aclose)
     await stack.enter_async_context(running(media.show_colours(rtc, camera, WIDTH, HEIGHT, [])))
     await person.room.local_participant.publish_track(picture, rtc.TrackPublishOptions(**options))
+    return track, picture
 
 
 async def test_media_and_data_arrive_for_who_has_the_key(
     livekit_server, livekit_token, pair: tuple[Sdk, Sdk], single: bool
 ) -> None:
     async with encrypted_room(livekit_server, livekit_token, *pair, single=single) as (alice, bob, stack):
-        await send_media(stack, alice, 440.0)
+        tracks = await send_media(stack, alice, 440.0)
         sound, picture = await bob.track("audio"), await bob.track("video")
         await bob.hears(sound, 440.0)
         await bob.sees(picture)
@@ -139,6 +140,14 @@ async def test_media_and_data_arrive_for_who_has_the_key(
             destination_identity="bob", method="echo", payload="hello"
         )
         assert answer == "alice: hello"
+        # While they are muted the server sends silence and black pictures, which it cannot encrypt.
+        for track in tracks:
+            track.mute()
+        await until(lambda: len(bob.events.of("track_muted")) == 2, "both are muted")
+        for track in tracks:
+            track.unmute()
+        await bob.hears(sound, 440.0)
+        await bob.sees(picture)
         if bob.sdk.is_ours:
             assert bob.room.e2ee_manager.packets_dropped == {}
             assert all(not cryptor.dropped for cryptor in bob.room.e2ee_manager.frame_cryptors())

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ..e2ee.manager import E2EEManager
 from ..e2ee.options import E2EEOptions
-from ..enums import EncryptionState, EncryptionType
+from ..enums import EncryptionState
 from ..errors import ConnectError, EncryptionError
 from ..options import RoomOptions
 from . import events
@@ -66,7 +66,7 @@ class RoomEncryption:
     def check(self, participant: Participant) -> None:
         """Tell whether all tracks of a participant are encrypted, if that has changed."""
         publications = participant.track_publications.values()
-        encrypted = bool(publications) and all(each.encryption_type != EncryptionType.NONE for each in publications)
+        encrypted = bool(publications) and all(each._info.encryption for each in publications)
         if encrypted != participant._is_encrypted:
             participant._is_encrypted = encrypted
             self._announce(events.ParticipantEncryptionStatusChanged(participant, encrypted), participant)

@@ -286,7 +286,7 @@ class Members:
         if isinstance(track, RemoteVideoTrack) and publication._info.packet_trailer_features:
             track._frame_metadata = receive_metadata(media)
         self._engine.e2ee._protect_receiver(
-            lambda: media.chain, participant.identity, publication.sid, publication.encryption_type
+            lambda: media.chain, participant.identity, publication.sid, publication._info.encryption
         )
         # What arrives is allowed: the server's word may have been lost in an outage.
         self.subscription_allowed(publication.sid, True)
