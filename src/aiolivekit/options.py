@@ -111,7 +111,8 @@ class TrackPublishOptions(Fields):
         stream: The name of a group of tracks that are played in step.
         preconnect_buffer: Send to the room's agent what was played before it listened, from when the track is being
             published, or from `AudioSource.start_preconnect_buffer`.
-        frame_metadata_features: What of the metadata of captured pictures travels beside them (`FrameMetadata`).
+        frame_metadata_features: What of the metadata of captured pictures travels beside them (`FrameMetadata`); not
+            with H.264 (`UnsupportedError`).
         scalability_mode: Layers inside an encoding, such as `L3T3_KEY`; the picture is then sent in one encoding.
         video_encoder: There are software encoders only; anything else is not supported (`UnsupportedError`).
         degradation_preference: What of a picture is given up first when bandwidth or time is short.
@@ -382,13 +383,14 @@ class RoomOptions:
 
     auto_subscribe: bool = True
     dynacast: bool = False
-    adaptive_stream: bool = False
     e2ee: Any | None = None
     encryption: Any | None = None
     rtc_config: RtcConfiguration | None = None
     connect_timeout: float | None = None
     single_peer_connection: bool | None = None
     data_stream: DataStreamOptions | None = None
+    # What is above are the official SDK's, in its order.
+    adaptive_stream: bool = False
     join_retries: int = 3
     proxy: str | None = None
     ssl_context: ssl.SSLContext | None = None

@@ -33,6 +33,11 @@ _LIST = [
         "called otherwise",
         "Made by the methods of `LocalParticipant`, or by the room for a handler, not by programs.",
     ),
+    (
+        "E2EEManager FrameCryptor KeyProvider",
+        "called otherwise",
+        "Made by the room, from `E2EEOptions`; theirs take its handle. A `KeyProvider` of ours can be made beforehand.",
+    ),
     ("PlatformAudioSource", "called otherwise", "Made by `PlatformAudio.create_audio_source`."),
     ("media_devices.InputCapture", "called otherwise", "Made by `MediaDevices.open_input`."),
     (

@@ -9,8 +9,8 @@ __all__ = ["excluded", "ignored_files", "reason_for"]
 
 _HALF_OBJECTS = (
     "builds rooms, tracks and streams around the FFI with `__new__`, gives them protobuf messages as their insides and "
-    "calls the official classes' private methods; ours is tested in `tests/e2e/test_frame_processor.py`, in a room, "
-    "and in `tests/unit/media/test_frame_processor.py`"
+    "calls the official classes' private methods; ours is tested in `tests/unit/room/test_stream_places.py`, "
+    "`tests/unit/media/test_media_streams.py`, and, in a room, in `tests/e2e/test_frame_processor.py`"
 )
 
 _EXCLUDED = {

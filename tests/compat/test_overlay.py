@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-import aiolivekit
+import aiolivekit.rtc
 from aiolivekit.compat import overlay
 from aiolivekit.compat.overlay import FILE_NAME, OVERLAY, SWITCH, DropinError, install, remove, status
 

@@ -122,3 +122,18 @@ async def test_enabled_while_a_room_is_joined(
     finally:
         aiolivekit.disable_h264()
         await room.disconnect()
+
+
+@pytest.mark.usefixtures("h264")
+async def test_no_metadata_beside_pictures(livekit_server, livekit_token) -> None:
+    rtc = OURS.rtc
+    room, _ = await OURS.join(livekit_server.url, livekit_token("alice"), single=True)
+    try:
+        track = rtc.LocalVideoTrack.create_video_track("camera", rtc.VideoSource(WIDTH, HEIGHT))
+        options = rtc.TrackPublishOptions(
+            video_codec=rtc.VideoCodec.H264, frame_metadata_features=[rtc.FrameMetadataFeature.FMF_FRAME_ID]
+        )
+        with pytest.raises(aiolivekit.UnsupportedError, match="VP8, VP9 and AV1"):
+            await room.local_participant.publish_track(track, options)
+    finally:
+        await room.disconnect()

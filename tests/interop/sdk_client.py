@@ -432,7 +432,11 @@ class SdkClient(Client):
     async def perform_rpc(self, to: str, method: str, payload: str) -> str:
         try:
             answer = await self.room.local_participant.perform_rpc(
-                destination_identity=to, method=method, payload=payload, response_timeout=DEADLINE
+                destination_identity=to,
+                method=method,
+                payload=payload,
+                response_timeout=2 * DEADLINE,
+                max_round_trip_latency=DEADLINE,
             )
         except self._rtc.RpcError as error:
             raise RpcFailedError(error.code, error.message, error.data or "") from error

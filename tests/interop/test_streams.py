@@ -9,14 +9,15 @@ import asyncio
 
 import pytest
 
+from aiolivekit.core import rpc_wire, stream_split
 from aiolivekit.signalling import join_request
 
-from .capabilities import ClientKind
+from .capabilities import ClientKind, does
 from .client import Client, RpcFailedError, Scenario, StreamRefusedError
 from .conftest import Stage
 from .events import Details
 from .sdk_client import SdkClient
-from .test_data import BLOBS, TEXTS
+from .test_data import NOISE, WIDTHS
 
 pytestmark = pytest.mark.peer
 
@@ -33,8 +34,17 @@ def other(request: pytest.FixtureRequest) -> ClientKind:
     return kind
 
 
-async def two(stage: Stage, other: ClientKind, **claims: str) -> tuple[SdkClient, Client]:
-    """Ours and another one, who know of each other and read the streams of the topic."""
+async def two(stage: Stage, other: ClientKind, *, both_modes: bool = False, **claims: str) -> tuple[SdkClient, Client]:
+    """Ours and another one, who know of each other and read the streams of the topic.
+
+    Args:
+        stage: Where.
+        other: Who.
+        both_modes: Whether peer connections matter: what travels in their channels is the same in both modes.
+        **claims: Of our token.
+    """
+    if not (stage.single or both_modes):
+        pytest.skip("tried with one peer connection")
     ours = await stage.join("ours", "ours", **claims)
     theirs = await stage.join(other, "theirs")
     await stage.acquaint(ours, theirs)
@@ -68,19 +78,22 @@ async def test_a_stream_that_is_given_up(stage: Stage, other: ClientKind) -> Non
     assert (how, details["text"]) == ("stream_failed", "so far")
     assert "so bad" in details["message"]
     # And a long one whose call is cancelled; what comes behind it is not held up.
-    sending = asyncio.create_task(ours.send_bytes(BLOBS[3] * 200, topic=TOPIC, name="long", to=["theirs"]))
+    sending = asyncio.create_task(ours.send_bytes(NOISE * 200, topic=TOPIC, name="long", to=["theirs"]))
     begun = await theirs.events.wait("stream_arriving", kind="bytes")
     sending.cancel()
     await ours.send_text("behind", topic=TOPIC)
     await theirs.events.wait("text_received", text="behind")
     how, details = await end_of(theirs, begun["id"])
     assert how == "stream_failed"
-    assert details["size"] < len(BLOBS[3]) * 200
+    assert details["size"] < len(NOISE) * 200
 
 
 async def test_a_sender_that_leaves(stage: Stage, other: ClientKind) -> None:
     ours, theirs = await two(stage, other)
     carol = await stage.join("ours", "carol")
+    # Of somebody who leaves before it was announced the server says no more than that.
+    await carol.publish_tone(300)
+    await theirs.events.wait("track_published", identity="carol")
     streams = {}
     for sender, receiver in ((carol, theirs), (theirs, ours)):
         streams[sender.identity] = stream = await sender.open_stream(TOPIC)
@@ -92,13 +105,10 @@ async def test_a_sender_that_leaves(stage: Stage, other: ClientKind) -> None:
         assert (how, details["text"]) == ("stream_failed", f"from {sender.identity}")
 
 
-async def write_through(sender: Client, receiver: Client, who: Client, scenario: Scenario) -> tuple[str, str, Details]:
-    """Write a text while somebody reconnects; return all of it, and how it ended for the receiver.
-
-    Whoever reads it is not left in the belief that something is all that is not.
-    """
+async def write_through(sender: Client, receiver: Client, who: Client, scenario: Scenario) -> tuple[str, str]:
+    """Write a text while somebody reconnects; return the stream and what it took, all but what was refused."""
     stream = await sender.open_stream(TOPIC, to=[receiver.identity])
-    mark, whole, refused = who.events.mark, "", False
+    mark, whole = who.events.mark, ""
     try:
         for number in range(3000):
             piece = f"{number} "
@@ -112,34 +122,38 @@ async def write_through(sender: Client, receiver: Client, who: Client, scenario:
             await asyncio.sleep(0.01)
         await sender.end_stream(stream)
     except StreamRefusedError:
-        refused = True
-    # Senders look at who is there: nothing more is written to who has left.
+        whole += "refused"
     await who.events.wait("reconnected", since=mark)
-    how, details = await end_of(receiver, stream)
-    assert whole.startswith(details["text"])
-    if how == "text_received":
-        assert (details["text"], refused) == (whole, False)
-    return whole, how, details
+    return stream, whole
 
 
 async def test_through_a_resume(stage: Stage, other: ClientKind) -> None:
-    ours, theirs = await two(stage, other)
+    ours, theirs = await two(stage, other, both_modes=True)
     for sender, receiver in ((ours, theirs), (theirs, ours)):
         for who in (sender, receiver):
-            _, how, details = await write_through(sender, receiver, who, "resume")
-            assert how == "text_received", details
+            stream, whole = await write_through(sender, receiver, who, "resume")
+            how, details = await end_of(receiver, stream)
+            assert (how, details["text"]) == ("text_received", whole)
 
 
 async def test_through_a_restart_of_the_sender(stage: Stage, other: ClientKind) -> None:
-    ours, theirs = await two(stage, other)
+    ours, theirs = await two(stage, other, both_modes=True)
     for sender, receiver in ((ours, theirs), (theirs, ours)):
         mark = receiver.events.mark
-        await write_through(sender, receiver, sender, "restart")
-        # She is there again with what she publishes.
+        stream, whole = await write_through(sender, receiver, sender, "restart")
+        # There again with what it publishes.
         await receiver.events.wait("track_published", identity=sender.identity, since=mark)
-        # The next stream arrives whatever became of that.
-        await sender.send_text("behind", topic=TOPIC, to=[receiver.identity])
-        await receiver.events.wait("text_received", text="behind", since=mark)
+        if does(sender.kind, "streams across its restart"):  # type: ignore[arg-type]
+            # The next stream arrives whatever became of that one.
+            await sender.send_text("behind", topic=TOPIC, to=[receiver.identity])
+            await receiver.events.wait("text_received", text="behind", since=mark)
+            # What was on its way may be lost, its end too (then it ends on time, `DataStreamOptions.idle_timeout`).
+            # But nobody is left in the belief that something is all that is not.
+            for details in receiver.events.of("text_received", id=stream):
+                assert details["text"] == whole
+        for name in ("text_received", "stream_failed"):
+            for details in receiver.events.of(name, id=stream):
+                assert whole.startswith(details["text"])
 
 
 async def test_keys_and_words(stage: Stage, other: ClientKind) -> None:
@@ -191,13 +205,11 @@ async def test_calls_both_ways(stage: Stage, other: ClientKind) -> None:
 async def test_with_who_understands_version_1_alone(
     stage: Stage, other: ClientKind, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # What we say of ourselves decides how they speak to us, and what is said of them how we do to them.
+    # What we say of ourselves decides how they speak to us; and to us nobody understands more.
     monkeypatch.setattr(join_request, "CLIENT_PROTOCOL", 0)
+    monkeypatch.setattr(rpc_wire, "speaks_v2", lambda _: False)
+    monkeypatch.setattr(stream_split, "_DATA_STREAM_V2", 99)
     ours, theirs = await two(stage, other)
-    remote = ours.room.remote_participants["theirs"]
-    assert remote._info.client_protocol >= 1
-    remote._info.client_protocol = 0
-    del remote._info.capabilities[:]
     for client in (ours, theirs):
         await client.serve_rpc("say")
     for caller, callee in ((ours, theirs), (theirs, ours)):
@@ -211,12 +223,12 @@ async def test_with_who_understands_version_1_alone(
         with pytest.raises(RpcFailedError) as raised:
             await caller.perform_rpc(callee.identity, "say", "x" * V1_LIMIT)
         assert raised.value.code == RESPONSE_PAYLOAD_TOO_LARGE
-        for number, text in enumerate(TEXTS):
+        for number, text in enumerate(("", WIDTHS * 4000)):
             attributes = {"by": who, "number": str(number)}
             await caller.send_text(text, topic=TOPIC, attributes=attributes)
             got = await callee.events.wait("text_received", attributes=attributes)
             assert (got["identity"], got["text"]) == (who, text)
-        for number, blob in enumerate(BLOBS):
+        for number, blob in enumerate((b"", NOISE)):
             await caller.send_bytes(blob, topic=TOPIC, name=f"{number}.bin", to=[callee.identity])
             got = await callee.events.wait("bytes_received", identity=who, stream_name=f"{number}.bin")
             assert got["data"] == blob

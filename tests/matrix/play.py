@@ -230,7 +230,7 @@ class _Play:
                 for side, other in (stage.sides, stage.sides[::-1]):
                     await side.check_tracks_flow(other)
                 return
-            except (AssertionError, ValueError):
+            except (AssertionError, TypeError, ValueError):
                 # What strikes in an episode may begin one more, and the tracks looked at end with it.
                 await within(self.scenario.bound, stage.acquainted, "both are there again")
                 if sids == [side.sid for side in stage.sides]:

@@ -26,6 +26,7 @@ RUNS = {
     "first_join": "From start to first join",
     "faults": "Random faults",
     "random_loss": "5% random loss on the link",
+    "audio": "Ten minutes of sound",
 }
 
 

@@ -41,6 +41,8 @@ _QUICK_SECONDS = 30.0
 _BACK = 60.0
 """Seconds after a fault within which everybody has to be connected again."""
 _HEARD = 20.0
+_TOLD = 25.0
+"""Seconds after which a sender has been told of everybody who was lost to the room."""
 _PERIOD = 0.02
 _DURABLE_PERIOD = 0.1
 _RATE = 48_000
@@ -294,6 +296,26 @@ class _Scene:
         ):
             await asyncio.sleep(0.05)
 
+    async def all_told(self) -> None:
+        """Wait until nothing more can be told of who is out of the room, if anything is left to be told."""
+        end = time.monotonic() + _TOLD
+        while time.monotonic() < end and any(self.untold(a, b) for a in self.people for b in self.people if a != b):
+            await asyncio.sleep(0.05)
+
+    def gaps(self, receiver: str, sender: str) -> list[tuple[int, int, float]]:
+        """Return what is missing of somebody's messages at somebody."""
+        inbox, person = self.inbox(receiver, sender), self.people[sender]
+        found = [*inbox.gaps]
+        if inbox.last + 1 < len(person.sent_at) - person.refused:
+            found.append((inbox.last + 1, len(person.sent_at), time.monotonic()))
+        return found
+
+    def untold(self, receiver: str, sender: str) -> int:
+        """Return how many more are missing than the sender was told of."""
+        person = self.people[sender]
+        lost = sum(following - first for first, following, _ in self.gaps(receiver, sender))
+        return max(0, lost - person.undelivered - person.lost_on[receiver])
+
     def kept_inbox(self, receiver: str, sender: str) -> _Inbox:
         return self.people[receiver].kept_inboxes.setdefault(sender, _Inbox())
 
@@ -347,6 +369,7 @@ async def run(*, quick: bool) -> dict[str, Any]:
             await person.stop_sending()
         await scene.all_kept_there()
         await asyncio.sleep(2.0)
+        await scene.all_told()
         counts = _judge(scene, problems)
     after = await _settled_left(before)
     if _more(after, before):
@@ -388,15 +411,11 @@ def _judge(scene: _Scene, problems: list[str]) -> dict[str, Any]:
             problems += [f"{pair} {first} to {following - 1} missing" for first, following, _ in kept.gaps]
             if kept.last + 1 < sender.kept:
                 problems.append(f"{pair} {kept.last + 1} to {sender.kept - 1} missing at the end")
-            gaps = [*inbox.gaps]
-            if inbox.last + 1 < len(sender.sent_at) - sender.refused:
-                gaps.append((inbox.last + 1, len(sender.sent_at), time.monotonic()))
-            lost = sum(following - first for first, following, _ in gaps)
-            told = sender.undelivered + sender.lost_on[receiver.name]
-            untold += max(0, lost - told)
-            if lost > told:
-                problems.append(f"{sender.name} to {receiver.name}: {lost} are missing, {told} were told")
-            missing += lost
+            gaps = scene.gaps(receiver.name, sender.name)
+            if more := scene.untold(receiver.name, sender.name):
+                problems.append(f"{sender.name} to {receiver.name}: of {more} missing messages nobody was told")
+                untold += more
+            missing += sum(following - first for first, following, _ in gaps)
             for first, following, _ in gaps:
                 for number in range(first, following):
                     moment = sender.sent_at[number]

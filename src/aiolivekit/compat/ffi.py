@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import importlib.util
 import logging
 import threading
 from collections.abc import Callable
@@ -23,6 +24,8 @@ __all__ = ["INVALID_HANDLE", "FfiClient", "FfiHandle", "FfiQueue", "Queue", "get
 T = TypeVar("T")
 
 INVALID_HANDLE = 0
+
+_MODULES = ("..room.room", "..media.audio_source", "..media.audio_stream", "..media.apm")
 
 _logger = logging.getLogger("aiolivekit.compat")
 
@@ -146,8 +149,12 @@ class FfiClient:
 
 
 def get_ffi_lib() -> None:
-    """Load libwebrtc and what else a process needs to connect; there is no library of its own to return.
+    """Load libwebrtc and what a process needs to connect, speak and hear; there is no library of its own to return.
 
     Nothing is started, so the process may fork afterwards, and its children have all of it.
     """
-    importlib.import_module("..room.room", __package__)
+    for module in _MODULES:
+        importlib.import_module(module, __package__)
+    for extra in ("soxr", "pywebrtc_audio"):
+        if importlib.util.find_spec(extra) is not None:
+            importlib.import_module(extra)

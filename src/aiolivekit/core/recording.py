@@ -9,10 +9,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
-__all__ = ["AudioPlacer", "DelayMeter", "PictureTimes", "Placement", "lip_sync", "video_delay"]
-
-RENDER_SECONDS = 0.010
-"""Seconds that libwebrtc puts the time of a picture ahead of when it hands it over."""
+__all__ = ["AudioPlacer", "MeanMeter", "PictureTimes", "Placement", "PlayDelay", "lip_sync"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,10 +101,15 @@ class PictureTimes:
         """The time of the last picture that was written."""
         return self._last
 
+    @property
+    def soonest(self) -> float:
+        """The earliest time of a picture that would be written now."""
+        return self._due - self._interval / 2
+
     def take(self, time: float) -> bool:
         """Say whether a picture of that time is written."""
         slack = self._interval / 2
-        if time < 0 or time < self._due - slack or (self._last is not None and time <= self._last):
+        if time < 0 or time < self.soonest or (self._last is not None and time <= self._last):
             return False
         self._due = max(self._due, time - slack) + self._interval
         self._last = time
@@ -133,39 +135,69 @@ class PictureTimes:
         return self._last
 
 
-class DelayMeter:
-    """The mean of what has been added to a sum for each of a number of things, lately.
+class MeanMeter:
+    """The mean of what has been added to a sum for each of a number of things, since one looked last."""
 
-    Args:
-        weight: Of what was measured last, from 0 to 1.
-    """
-
-    def __init__(self, weight: float = 0.7) -> None:
-        self._weight = weight
+    def __init__(self) -> None:
         self._sum = 0.0
         self._count = 0.0
-        self.value: float | None = None
 
-    def update(self, total: float, count: float) -> None:
-        """Take the totals of the stats; those of a new connection begin anew."""
-        if count < self._count or total < self._sum:
+    def update(self, total: float, count: float) -> float | None:
+        """Take the totals of the stats and return the mean; `None` if there is nothing new."""
+        if count < self._count or total < self._sum:  # another connection, which begins anew
             self._sum, self._count = 0.0, 0.0
         added, more = total - self._sum, count - self._count
         self._sum, self._count = total, count
-        if more <= 0:
-            return
-        latest = added / more
-        self.value = latest if self.value is None else self.value + self._weight * (latest - self.value)
+        return added / more if more > 0 else None
 
 
-def video_delay(buffered: float | None, decoding: float | None) -> float | None:
-    """Return the seconds from a picture's arrival to the time it bears.
+class PlayDelay:
+    """How long the media of a track wait between the network and being played, at any moment.
+
+    Packets bear RTP timestamps, so it is known at every moment how far playing is behind some fixed time, but not where
+    that time is. The mean wait of some packets says it, too high by what the network had delayed just these; the packet
+    with the least delay is the one to believe.
 
     Args:
-        buffered: The mean seconds in the jitter buffer.
-        decoding: The mean seconds in the decoder.
+        rate: Ticks of the RTP timestamps in a second.
+        memory: Seconds for which a packet is believed: the clocks of both ends run apart.
     """
-    return None if buffered is None else buffered + (decoding or 0.0) + RENDER_SECONDS
+
+    def __init__(self, rate: int, *, memory: float = 60.0) -> None:
+        self._rate = rate
+        self._memory = memory
+        self._last: int | None = None
+        self._ticks = 0
+        self._offset: float | None = None
+        self._origins: deque[tuple[float, float]] = deque()  # when, and the lowest origin since
+
+    def played(self, time: float, timestamp: int) -> None:
+        """Media with that RTP timestamp were played at `time`, in seconds."""
+        if self._last is None:
+            self._ticks = timestamp
+        else:
+            # 32 bits, which wrap around.
+            self._ticks += (timestamp - self._last + (1 << 31)) % (1 << 32) - (1 << 31)
+        self._last = timestamp
+        self._offset = time - self._ticks / self._rate
+
+    def waited(self, now: float, seconds: float) -> None:
+        """What was played lately had waited so long, on average."""
+        if self._offset is None:
+            return
+        origin = self._offset - seconds
+        while self._origins and self._origins[-1][1] >= origin:
+            self._origins.pop()
+        self._origins.append((now, origin))
+        while now - self._origins[0][0] > self._memory:
+            self._origins.popleft()
+
+    @property
+    def value(self) -> float | None:
+        """Seconds that what is played now has waited; `None` while it is not known."""
+        if self._offset is None or not self._origins:
+            return None
+        return self._offset - self._origins[0][1]
 
 
 def lip_sync(audio: float | None, video: float | None, limit: float = 1.0) -> float:
@@ -174,9 +206,8 @@ def lip_sync(audio: float | None, video: float | None, limit: float = 1.0) -> fl
     Both have come through the same network, so what differs is what each waited for.
 
     Args:
-        audio: The mean seconds in the jitter buffer of the sound they belong to; `None` if there is none, or it is not
-            known yet.
-        video: The delay of the pictures.
+        audio: What the sound they belong to waited; `None` if there is none, or it is not known yet.
+        video: What the pictures waited, up to the time they bear.
         limit: What is beyond has another cause.
     """
     if audio is None or video is None:

@@ -42,6 +42,7 @@ class E2EEManager:
         self._packets: PacketCryptor | None = None
         self._cryptors: dict[tuple[str, str], FrameCryptor] = {}
         self._local_identity = ""
+        self._track_index = 0
         self._sif_trailer = b""
         self._loop: asyncio.AbstractEventLoop | None = None
         self._on_state: StateHook | None = None
@@ -107,7 +108,7 @@ class E2EEManager:
         size = self._provider.options.key_ring_size
         if not 0 <= key_index < size:
             raise ValueError(f"a key index is from 0 to {size - 1}, not {key_index}")
-        self._provider._local_index = key_index
+        self._provider._local_index = self._track_index = key_index
         for cryptor in self.frame_cryptors():
             if cryptor._outgoing:
                 cryptor.set_key_index(key_index)
@@ -184,12 +185,20 @@ class E2EEManager:
             identity,
             track_sid,
             outgoing=outgoing,
-            key_index=(self._provider._local_index or 0) if before is None else before.key_index,
+            key_index=self._first_index(identity) if before is None else before.key_index,
             enabled=self._enabled if before is None else before.enabled,
             sif_trailer=self._sif_trailer,
             on_state=self._state_changed,
         )
         return cryptor
+
+    def _first_index(self, identity: str) -> int:
+        """Return by which key a track begins: if there is one under 0, by that one, as in the official SDK."""
+        assert self._provider is not None
+        ring = self._provider._ring(identity)
+        if ring is None or ring.get(self._track_index) is not None:
+            return self._track_index
+        return self._provider._local_index or 0
 
     def _forget(self, identity: str, track_sid: str) -> None:
         """A track is sent or received no more."""

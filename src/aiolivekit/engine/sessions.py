@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 from livekit.protocol import models, rtc
 
@@ -56,8 +57,8 @@ _logger = logging.getLogger("aiolivekit.engine")
 _JOIN_RETRY_BASE = 0.2
 """Seconds: joins are tried again after a random share of this, doubled each time."""
 _ALONE = "alone"
-_COMPANY = 0.03
-"""Seconds for which packets that waited for a restart wait for company, counted from when it is done."""
+_COMPANY = 0.02
+"""Seconds for which packets that waited for a restart wait for company, counted from when they could go."""
 
 
 class Sessions:
@@ -164,7 +165,11 @@ class Sessions:
                 _logger.warning("could not connect (%s), trying again (%d of %d)", error, attempt, retries)
             await asyncio.sleep(random.uniform(0, _JOIN_RETRY_BASE * 2 ** (attempt - 1)))  # noqa: S311 - jitter
 
-    async def _begin(self, joined: Callable[[int, RtcSession, rtc.JoinResponse], None]) -> RtcSession:
+    async def _begin(
+        self,
+        joined: Callable[[int, RtcSession, rtc.JoinResponse], None],
+        before: Callable[[], Coroutine[Any, Any, object]] | None = None,
+    ) -> RtcSession:
         epoch = self._epoch + 1
         context = SessionContext(
             emit=lambda event: self._on_event(epoch, event),
@@ -173,6 +178,7 @@ class Sessions:
             gave_up=self._take_back,
             received=self._received,
             sent=self.sent,
+            before_join=before,
             comes_back=self._session is not None,
             flight=self._flight.tap(epoch),
             e2ee=self._e2ee,
@@ -259,11 +265,10 @@ class Sessions:
         if not old.signal.closed:
             # The server ends the old session at the join, as that of a duplicate identity: that is not for us.
             old.signal.abandon()
-        # The join ends the old session on the server, and what it has not read by then is gone.
-        await old.confirm_sent()
         self._lost_meanwhile = None
         try:
-            session = await self._begin(self._joined_anew)
+            # The join ends the old session on the server, and what it has not read by then is gone.
+            session = await self._begin(self._joined_anew, old.confirm_sent)
         finally:
             if self._given_up is not None:
                 failed, self._given_up = self._given_up, None
@@ -290,8 +295,8 @@ class Sessions:
         if self._session is not None:
             if not any(map(self._is_company, self.join.other_participants)):
                 # Nobody would hear. Whoever lost the room when we did comes back when we do, so what waits had better
-                # wait for them: a moment longer than we ourselves need.
-                session.channels.hold(_ALONE)
+                # wait for them: a moment longer than our own channels need.
+                session.channels.hold(_ALONE, after_open=_COMPANY)
                 self._company = asyncio.get_running_loop().call_later(self._options.peer_timeout, self._have_company)
             if session.channels.adopt(self._session.channels):
                 session.peers.want_publisher()

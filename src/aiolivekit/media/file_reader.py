@@ -15,45 +15,22 @@ from ..enums import VideoRotation
 from ..errors import MediaError, MediaFileError
 from .av_frames import Scaler, picture_of, rotation_of
 from .av_library import failure, require_av
+from .file_pass import RATE, FilePass, MediaInfo
 from .video_frame import VideoFrame
 
 if TYPE_CHECKING:
     import av
 
-__all__ = ["FileReader", "MediaInfo", "Picture"]
+__all__ = ["FileReader", "Picture"]
 
 logger = logging.getLogger("aiolivekit.media")
 
-RATE = 48_000
 _TIME_BASE = 1_000_000  # FFmpeg's, for whole files
 _TOLERANCE = RATE // 50
 """Samples by which the times of sound may be off without a gap being seen in it: containers round them."""
 
 _BAD_PACKETS = 200
 """Packets in a row that cannot be decoded before the file is given up."""
-
-
-@dataclass(frozen=True, slots=True)
-class MediaInfo:
-    """What there is in a file.
-
-    Attributes:
-        duration: Seconds, or `None` if it is not known, as of live streams.
-        channels: Of the sound as it is played, 1 or 2; 0 if there is none.
-        width: Pixels of a row; 0 if there are no pictures.
-        height: Rows.
-        fps: Pictures a second, on average; 0 if it is not known.
-        audio_codec: FFmpeg's name of it, or an empty string.
-        video_codec: Likewise.
-    """
-
-    duration: float | None
-    channels: int
-    width: int
-    height: int
-    fps: float
-    audio_codec: str
-    video_codec: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,14 +215,14 @@ class FileReader:
                 if self._seek_to is not None:
                     target, start, moved = self._seek_to, self.playback.now, True
                     self._seek_to = None
-            one = _Pass(start, target, info)
+            one = FilePass(start, target, info)
             if self._play_from(one, generation, rewind=moved):
                 target, start, moved = 0.0, one.end, True
             else:
                 with self.lock:
                     self.lock.wait_for(lambda: self._closed or self._seek_to is not None)
 
-    def _play_from(self, one: _Pass, generation: int, *, rewind: bool) -> bool:
+    def _play_from(self, one: FilePass, generation: int, *, rewind: bool) -> bool:
         """Decode a part of the file; return whether it is to begin anew after it."""
         try:
             if rewind:
@@ -263,7 +240,7 @@ class FileReader:
         self._finish(one, generation)
         return False
 
-    def _play(self, one: _Pass, generation: int) -> bool:
+    def _play(self, one: FilePass, generation: int) -> bool:
         """Decode until the end of the file; return whether it was reached."""
         for kind, frame in self._frames(generation):
             if kind == "audio":
@@ -312,7 +289,7 @@ class FileReader:
                 self._resampler = None
         return []
 
-    def _push_audio(self, one: _Pass, block: av.AudioFrame, generation: int) -> None:
+    def _push_audio(self, one: FilePass, block: av.AudioFrame, generation: int) -> None:
         if not block.samples:
             return
         expected = one.audio_end
@@ -332,7 +309,7 @@ class FileReader:
                     skip = max(early, 0)
                     self.playback.push_audio(expected + skip, samples[skip * one.info.channels * 2 :])
 
-    def _push_picture(self, one: _Pass, frame: av.VideoFrame, generation: int) -> None:
+    def _push_picture(self, one: FilePass, frame: av.VideoFrame, generation: int) -> None:
         time = frame.time
         index = one.picture_end if time is None else one.index(time - self._origin)
         length = RATE / one.info.fps if one.info.fps > 0 else RATE / 25
@@ -350,7 +327,7 @@ class FileReader:
             one.held = None
         self._show(one, index, frame, generation)
 
-    def _show(self, one: _Pass, index: int, frame: av.VideoFrame, generation: int) -> None:
+    def _show(self, one: FilePass, index: int, frame: av.VideoFrame, generation: int) -> None:
         picture = Picture(picture_of(self._scaler.convert(frame)), rotation_of(frame))
         one.end = max(one.end, index + 1)
         with self.lock:
@@ -373,19 +350,19 @@ class FileReader:
         with self.lock:
             return self._closed or self._generation != generation
 
-    def _begins_anew(self, one: _Pass, generation: int) -> bool:
+    def _begins_anew(self, one: FilePass, generation: int) -> bool:
         with self.lock:
             if not self.repeat or self._closed or self._generation != generation or self.error is not None:
                 return False
             self._anchors.append(_Anchor(one.end, 0.0))
             return True
 
-    def _finish(self, one: _Pass, generation: int) -> None:
+    def _finish(self, one: FilePass, generation: int) -> None:
         with self.lock:
             if generation == self._generation and self.playback is not None:
                 self.playback.finish(one.end)
 
-    def _give_up(self, one: _Pass, error: Exception, generation: int) -> None:
+    def _give_up(self, one: FilePass, error: Exception, generation: int) -> None:
         problem = failure("the file could not be read on", error, MediaFileError)
         if isinstance(error, MediaFileError):
             problem = error
@@ -416,23 +393,6 @@ class FileReader:
         finally:
             with self.lock:
                 self.playback = playback
-
-
-class _Pass:
-    """One way through a file, or a part of it: from the second `target` on, played from `start` on."""
-
-    def __init__(self, start: int, target: float, info: MediaInfo) -> None:
-        self.start = start
-        self.info = info
-        self.end = start
-        self.audio_end: int | None = None
-        self.picture_end = start
-        self.held: tuple[int, av.VideoFrame] | None = None
-        self.target = target
-
-    def index(self, seconds: float) -> int:
-        """Return when the second of the file is played."""
-        return self.start + round((seconds - self.target) * RATE)
 
 
 def _settle(loop: asyncio.AbstractEventLoop, future: asyncio.Future[Any], outcome: object) -> None:

@@ -17,7 +17,8 @@ from ..errors import ClosedError, MediaError, MediaFileError
 from ..peer import media_thread
 from ..peer.media_thread import Wakeups
 from .audio_source import AudioSource
-from .file_reader import RATE, FileReader, MediaInfo, Picture
+from .file_pass import RATE, MediaInfo
+from .file_reader import FileReader, Picture
 from .video_source import VideoSource
 
 __all__ = ["MediaPlayer"]

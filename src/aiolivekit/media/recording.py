@@ -108,7 +108,7 @@ class Recording:
         if entry is not None:
             entry.muted = muted
             if muted:
-                self._thread.hide(key)
+                self._thread.hide(key, self._delays.later(key))
 
     async def aclose(self) -> None:
         """Finish the file, even if this is cancelled. Twice is once.
@@ -137,6 +137,7 @@ class Recording:
         stream = entry.stream
         if isinstance(stream, PictureStream):
             async for item in stream:
+                self._delays.seen(key, item[1], item[3])
                 if not entry.muted:
                     self._thread.see(key, item, self._delays.later(key))
             return

@@ -29,8 +29,11 @@ _ROUND = 0.04
 _HOLD = 5.0
 """Seconds for which a track that is behind is waited for, before it is silent in the recording."""
 
-_LATELY = 0.3
-"""Seconds by which sound is written later than it is heard, so that the tracks of which none is heard do not matter."""
+_LATELY = 1.0
+"""Seconds by which sound is written later than it is heard, for tracks of which nothing has been heard yet."""
+
+_AHEAD = 0.02
+"""Seconds by which the time that a picture bears may be ahead of when it is handed over."""
 
 _MAX_SOUND = 6_000
 _MAX_PICTURES = 120
@@ -199,9 +202,9 @@ class RecordingThread:
             self._pictures_waiting += 1
         self._waiting.append(_Seen(key, item, later))
 
-    def hide(self, key: Hashable) -> None:
-        """Nothing more is seen of a track."""
-        self._waiting.append(_Unseen(key, self.now))
+    def hide(self, key: Hashable, later: float = 0.0) -> None:
+        """Nothing more is seen of a track, behind those of its pictures that wait for their time."""
+        self._waiting.append(_Unseen(key, self.now + later + _AHEAD))
 
     # On the thread.
 
@@ -282,7 +285,9 @@ class RecordingThread:
         if isinstance(due, _Seen):
             picture, _, degrees, _ = due.item
             self._board.show(due.key, picture, degrees)
-        elif not self._board.hide(due.key):
+        elif self._board.hide(due.key):
+            at = max(at, self._times.soonest)  # nothing may follow that would show it
+        else:
             return
         self._write_picture(file, at)
 

@@ -104,9 +104,7 @@ class AudioPump:
                 reader.flowing = False
                 pause = 0.0
         if gone:
-            self._readers = tuple(
-                ref for ref in self._readers if (each := ref()) is not None and each.take() is not None
-            )
+            self._readers = tuple(ref for ref in self._readers if not any(ref is each for each in gone))
         if not self._readers or self._timer is not None:
             return
         if not newest:

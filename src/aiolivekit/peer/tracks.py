@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Any, Literal, Protocol
 
@@ -264,6 +265,20 @@ class RemoteMedia:
     def chain(self) -> FrameChain:
         """The steps that its encoded frames pass before they are decoded."""
         return self._chains.of_receiver(self._transceiver)
+
+    def latest(self) -> tuple[float, int] | None:
+        """Return when, on the monotonic clock, the newest media were handed over to be played, and their RTP timestamp.
+
+        `None` before there were any, and once the connection is closed.
+        """
+        try:
+            sources = self._transceiver.receiver.get_synchronization_sources()
+        except webrtc.PythonWebRTCExceptionBase:
+            return None
+        if not sources:
+            return None
+        newest = max(sources, key=lambda source: source.timestamp)
+        return newest.timestamp / 1000 - time.time() + time.monotonic(), newest.rtp_timestamp
 
     async def get_stats(self) -> list[dict[str, Any]]:
         """Return the W3C stats of the receiver."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from typing import TYPE_CHECKING
 
@@ -62,10 +63,11 @@ class RoomAbsences:
         self._arm()
 
     def close(self) -> None:
-        """Nobody is expected any more."""
+        """Nobody is expected any more: tell what is known."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        self._tell(math.inf)
 
     def _arm(self) -> None:
         if self._timer is not None:
@@ -77,10 +79,13 @@ class RoomAbsences:
 
     def _expire(self) -> None:
         self._timer = None
-        for lost in self._absences.expire(time.monotonic()):
+        self._tell(time.monotonic())
+        self._arm()
+
+    def _tell(self, now: float) -> None:
+        for lost in self._absences.expire(now):
             words = "was out of the room" if lost.came_back else "was lost to the room"
             self._visit.announce(events.DataUndelivered(lost.count, f"{lost.identity} {words}"))
-        self._arm()
 
 
 def tell_absence(absences: RoomAbsences, event: events.RoomEvent) -> None:

@@ -120,6 +120,11 @@ class Announcement:
         request.height = height
         codec = VideoCodec(options.video_codec) if options.video_codec is not None else VideoCodec.VP8
         check_can_send(codec.name)
+        if options.frame_metadata_features and VideoCodec.H264 in (codec, options.backup_codec):
+            raise UnsupportedError(
+                "metadata beside pictures go with VP8, VP9 and AV1: the encoder of H.264 does not say which picture it "
+                "has encoded"
+            )
         if options.backup_codec is not None:
             check_can_send(VideoCodec(options.backup_codec).name)
         layers = [

@@ -259,7 +259,7 @@ class LocalParticipant(StreamMethods, ChatMethods, RpcMethods, DataFlowMethods, 
             NegotiationError: If the media path could not be agreed on.
             ClosedError: If the room is disconnected.
         """
-        return await self._tracks.publish(track, options)
+        return await self._tracks.publish(track, TrackPublishOptions.of(options))
 
     async def unpublish_track(self, track_sid: str) -> None:
         """Publish a track no more. The track and its source live on, and can be published again.

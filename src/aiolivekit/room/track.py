@@ -94,6 +94,10 @@ class Track(ABC, EventEmitter[TrackEventTypes]):
     async def get_stats(self) -> list[stats.RtcStats]:
         """Return the stats of the track; of a local one, those of its senders."""
 
+    def _latest(self) -> tuple[float, int] | None:
+        """What was played last, for recordings (see `media.recording_delays.RecordedTrack`)."""
+        return None
+
     def __repr__(self) -> str:
         return f"{type(self).__name__}(sid={self._sid!r}, name={self._name!r})"
 
@@ -174,6 +178,9 @@ class _RemoteTrack(Track):
     async def get_stats(self) -> list[stats.RtcStats]:
         """Return the stats of the track's receiver; empty once it is unsubscribed."""
         return [] if self._media is None else read_stats(await self._media.get_stats())
+
+    def _latest(self) -> tuple[float, int] | None:
+        return None if self._media is None else self._media.latest()
 
     def _end(self) -> None:
         """It arrives no more: its streams end after what they hold."""

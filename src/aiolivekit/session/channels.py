@@ -48,7 +48,7 @@ LOSSY_PATIENCE = 0.5
 """What libwebrtc holds of a dead path it would deliver when the path is back, seconds late. So it is given little of
 what is lossy, and what finds no room within half a second is dropped."""
 DATA_TRACK_LOW_THRESHOLD = 8 * 1024
-_CLOSED_TOGETHER = 0.01
+_CLOSED_TOGETHER = 0.004
 """Seconds within which all channels of an association that ended have closed; libwebrtc closes them one by one."""
 _RELIABLE = DataPacketKind.KIND_RELIABLE
 _LOSSY = DataPacketKind.KIND_LOSSY
@@ -101,6 +101,7 @@ class SessionChannels:
         self._path_down = False
         self._paused = False
         self._holds: set[str] = set()
+        self._graces: dict[str, float] = {}
         self._expiry: asyncio.TimerHandle | None = None
         self._stale: asyncio.TimerHandle | None = None
         self.undecodable = 0
@@ -234,9 +235,16 @@ class SessionChannels:
         """Whether reliable packets are kept back for that reason."""
         return why in self._holds
 
-    def hold(self, why: str) -> None:
-        """Keep reliable packets back, in order and with the deadline of an outage, until `release` for that reason."""
+    def hold(self, why: str, *, after_open: float | None = None) -> None:
+        """Keep reliable packets back, in order and with the deadline of an outage, until `release` for that reason.
+
+        Args:
+            why: The reason.
+            after_open: Seconds after the opening of the channel when it is none any more.
+        """
         self._holds.add(why)
+        if after_open is not None:
+            self._graces[why] = after_open
         lane = self._lanes.get(_RELIABLE)
         if lane is not None:
             lane.usable = False
@@ -484,6 +492,9 @@ class SessionChannels:
         if lane is None:
             return
         if state == "open":
+            if lane is self._lanes[_RELIABLE]:
+                for why, grace in self._graces.items():
+                    asyncio.get_running_loop().call_later(grace, self.release, why)
             lane.usable = self._goes_on(lane)
             if lane.usable:
                 lane.drain()

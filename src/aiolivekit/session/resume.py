@@ -17,6 +17,7 @@ from livekit.protocol import models, rtc
 
 from ..errors import ConnectError, NegotiationError, ProtocolError, SignalClosedError, TransportError
 from ..signalling.client import ResumeRequest, SignalClient
+from .stats import surely_arrived_before
 
 if TYPE_CHECKING:
     from .session import RtcSession
@@ -93,6 +94,7 @@ class Resume:
                 raise SignalClosedError("the signalling connection was lost while resuming")
             signal.flush_gate()
             session.requests.resumed()
+            session._doubtful_since = None
         finally:
             self.seen, session._seen = session._seen, None
             session._resuming = None
@@ -146,6 +148,9 @@ class Resume:
                 # of a second nothing arrives. So a path that is seen to work is left alone.
                 alive = await session.peers.publisher_alive(_SETTLE)
                 session._context.flight.note("peers", "path alive" if alive else "path dead", peer="publisher")
+                if not alive and session._doubtful_since is None:
+                    # It may be back before the end of this, and then be heard while it still lacks what was sent.
+                    session._doubtful_since = surely_arrived_before(await session.get_stats())
                 ticket = session.peers.resume(response, ice_restart=not alive)
                 if ticket is not None:
                     await session.peers.negotiated(ticket)

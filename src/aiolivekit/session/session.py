@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from livekit.protocol import models, rtc
 
@@ -69,6 +70,7 @@ class SessionContext:
         sequence: Numbers of our reliable packets.
         received: Which reliable packets of others were seen.
         sent: What was sent to whom.
+        before_join: What has to be done before the server hears of the join; our own offer is made meanwhile.
         comes_back: Whether another session follows if this one cannot be connected. The server is told nothing then: it
             would tell the others that we left of our own will, and they would keep nothing for us.
         flight: Where it is written down what happens.
@@ -82,6 +84,7 @@ class SessionContext:
     sequence: SendSequence = field(default_factory=SendSequence)
     received: ReceiveState = field(default_factory=ReceiveState)
     sent: SentLedger | None = None
+    before_join: Callable[[], Coroutine[Any, Any, object]] | None = None
     comes_back: bool = False
     flight: FlightTap = SILENT
     e2ee: E2EEManager = field(default_factory=lambda: E2EEManager(None))
@@ -128,6 +131,7 @@ class RtcSession:
         self._closed: Exception | None = None
         self._final_stats: SessionStats | None = None
         self.undelivered = 0
+        self._doubtful_since: float | None = None
         self._dispatcher = SignalDispatcher(self)
         self._participant_sid = ""
         self._ping = (0.0, 0.0)
@@ -157,8 +161,12 @@ class RtcSession:
 
     async def _join(self, url: str, token: str) -> rtc.JoinResponse:
         offer = None
+        before = self._context.before_join
+        first = None if before is None else self._scope.spawn("before the join", before())
         if self._options.signal.single_peer_connection:
             offer = await self._peers.prepare_single()
+        if first is not None:
+            await asyncio.wait([first])
         description = rtc.SessionDescription(type="offer", sdp=offer, id=1) if offer is not None else None
         signal = await SignalClient.connect(
             url,
@@ -433,7 +441,10 @@ class RtcSession:
         self._peers.stop_negotiating(NegotiationError("the session was closed"))
         try:
             self._final_stats = await self._collect_final_stats() if joined else SessionStats()
-            self.undelivered = self._channels.unconfirmed(surely_arrived_before(self._final_stats))
+            arrived = surely_arrived_before(self._final_stats)
+            if self._doubtful_since is not None:
+                arrived = min(arrived, self._doubtful_since)
+            self.undelivered = self._channels.unconfirmed(arrived)
             await self._scope.aclose()
             if self._signal is not None:
                 request = (

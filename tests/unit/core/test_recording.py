@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aiolivekit.core.grid import Area, fit, grid
-from aiolivekit.core.recording import AudioPlacer, DelayMeter, PictureTimes, lip_sync, video_delay
+from aiolivekit.core.recording import AudioPlacer, MeanMeter, PictureTimes, PlayDelay, lip_sync
 
 RATE = 48_000
 CHUNK = 480
@@ -120,22 +120,37 @@ def test_times_grow(calls: list[tuple[bool, float]]) -> None:
             last = found
 
 
-def test_delays_are_those_of_late() -> None:
-    meter = DelayMeter(weight=1.0)
-    assert meter.value is None
-    meter.update(48_000 * 0.05, 48_000)
-    assert meter.value == pytest.approx(0.05)
-    meter.update(48_000 * 0.05 + 24_000 * 0.2, 72_000)
-    assert meter.value == pytest.approx(0.2)
-    meter.update(48_000 * 0.05 + 24_000 * 0.2, 72_000)  # nothing new
-    assert meter.value == pytest.approx(0.2)
-    meter.update(480 * 0.03, 480)  # another connection begins anew
-    assert meter.value == pytest.approx(0.03)
+def test_means_are_those_of_late() -> None:
+    meter = MeanMeter()
+    assert meter.update(48_000 * 0.05, 48_000) == pytest.approx(0.05)
+    assert meter.update(48_000 * 0.05 + 24_000 * 0.2, 72_000) == pytest.approx(0.2)
+    assert meter.update(48_000 * 0.05 + 24_000 * 0.2, 72_000) is None  # nothing new
+    assert meter.update(480 * 0.03, 480) == pytest.approx(0.03)  # another connection begins anew
+
+
+def test_what_is_played_has_waited_as_long_as_the_packet_that_came_fastest_says() -> None:
+    delay = PlayDelay(48_000)
+    assert delay.value is None
+    delay.played(10.05, 4_294_967_000)
+    assert delay.value is None
+    delay.waited(0.0, 0.05)
+    assert delay.value == pytest.approx(0.05)
+    # The timestamp wraps around; a stall has stretched the buffer by 100 ms, and packets were late by 60 ms.
+    delay.played(11.15, 4_294_967_000 + 48_000 - (1 << 32))
+    assert delay.value == pytest.approx(0.15)
+    delay.waited(1.0, 0.09)
+    assert delay.value == pytest.approx(0.15)
+    # One that came faster than all before shows that they were late, too.
+    delay.waited(2.0, 0.17)
+    assert delay.value == pytest.approx(0.17)
+    # What is old is forgotten, since clocks run apart.
+    delay.waited(70.0, 0.16)
+    assert delay.value == pytest.approx(0.16)
 
 
 def test_pictures_wait_for_their_sound() -> None:
-    assert lip_sync(0.15, video_delay(0.02, 0.005)) == pytest.approx(0.115)
-    assert lip_sync(0.02, video_delay(0.08, None)) == pytest.approx(-0.07)
+    assert lip_sync(0.15, 0.035) == pytest.approx(0.115)
+    assert lip_sync(0.02, 0.09) == pytest.approx(-0.07)
     assert lip_sync(None, 0.1) == 0.0
     assert lip_sync(0.1, None) == 0.0
     assert lip_sync(50.0, 0.1) == 1.0

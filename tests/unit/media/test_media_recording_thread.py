@@ -231,14 +231,17 @@ def test_several_pictures_lie_beside_one_another(tmp_path: Path, clock: Clock) -
     clock.seconds = 1.0
     stage.thread.hide(("a", "picture"))
     clock.seconds = 1.5
-    stage.thread.hide(("b", "picture"))
+    stage.picture(1.6, bright=True, key="b", later=0.15)
+    clock.seconds = 1.6
+    stage.thread.hide(("b", "picture"), 0.15)  # behind the one before it
     stage.finish(2.0)
 
     assert _cell(stage.path, 0.1, 0.5, 0.5) == pytest.approx(220, abs=8)
     assert _cell(stage.path, 0.5, 0.5, 0.25) == pytest.approx(220, abs=8)
     assert _cell(stage.path, 0.5, 0.5, 0.75) == pytest.approx(60, abs=8)
-    assert _cell(stage.path, 1.0, 0.5, 0.5) == pytest.approx(60, abs=8)
-    assert _cell(stage.path, 1.6, 0.5, 0.5) == pytest.approx(16, abs=8)
+    assert _cell(stage.path, 1.1, 0.5, 0.5) == pytest.approx(60, abs=8)
+    assert _cell(stage.path, 1.75, 0.5, 0.5) == pytest.approx(220, abs=8)
+    assert _cell(stage.path, 1.8, 0.5, 0.5) == pytest.approx(16, abs=8)
 
 
 def test_pictures_wait_for_their_sound(tmp_path: Path, clock: Clock) -> None:

@@ -90,6 +90,7 @@ class RecordingEngine:
         self.tracks = 0
         self.data_track_packets: list[bytes] = []
         self.join_response = rtc.JoinResponse()
+        self.sent = SentLedger()
 
     def last_heard(self, _sid: str) -> float | None:
         return None

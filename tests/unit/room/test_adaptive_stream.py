@@ -156,6 +156,8 @@ async def test_a_track_that_comes_again_is_looked_at_anew(scene: Scene) -> None:
 
 
 async def test_streams_live_on_any_thread(scene: Scene) -> None:
+    scene.watch((32, 32))  # so that no pause is due
+    scene.asked()
     thread = threading.Thread(target=scene.watch, args=((64, 64),))
     thread.start()
     thread.join()

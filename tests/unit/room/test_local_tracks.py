@@ -258,6 +258,7 @@ async def test_options_of_a_camera_that_make_no_sense(
     ("options", "words"),
     [
         (TrackPublishOptions(video_codec=VideoCodec.H265), "no H265"),
+        (TrackPublishOptions(video_codec=VideoCodec.H264, frame_metadata_features=[1]), "aiolivekit codecs install"),
         (TrackPublishOptions(backup_codec=VideoCodec.H264), "aiolivekit codecs install"),
         (TrackPublishOptions(video_encoder=VideoEncoderBackend.ENCODER_BACKEND_NVENC), "BACKEND_NVENC.*software"),
     ],

@@ -75,9 +75,8 @@ def test_records() -> None:
     ]
     transport, pair, video, seen = (records[index] for index in (0, 1, 4, 6))
     assert transport.HasField("transport")
-    assert transport.HasField("transport")
     assert not transport.HasField("codec")
-    assert transport.codec is None
+    assert (transport.codec, transport.codec.codec.mime_type) == (stats.Codec(), "")
     assert transport.transport.transport.dtls_state is stats.DtlsTransportState.DTLS_TRANSPORT_CONNECTED
     assert pair.HasField("candidate_pair")
     assert pair.candidate_pair.rtc == stats.RtcStatsData(id="P", timestamp=1_000_000)

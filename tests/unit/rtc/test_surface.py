@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from pathlib import Path
 from typing import Any
@@ -18,9 +17,6 @@ pytest.importorskip("livekit.rtc", reason="the official package is not installed
 ROOT = Path(__file__).parent.parent.parent.parent
 STORED = sorted((ROOT / "tests/compat/surfaces").glob("livekit-*.json"))
 
-# Comes with the package `e2ee`.
-ENCRYPTION = {"E2EEManager", "E2EEOptions", "FrameCryptor", "KeyProvider", "KeyProviderOptions", "Room.e2ee_manager"}
-
 
 @pytest.fixture(scope="module")
 def ours() -> dict[str, Any]:
@@ -34,13 +30,6 @@ def surfaces() -> dict[str, dict[str, Any]]:
     return stored | {installed["version"]: installed}
 
 
-def found_in(theirs: dict[str, Any], ours: dict[str, Any]) -> list[Difference]:
-    found = differences(theirs, ours)
-    if importlib.util.find_spec("aiolivekit.e2ee") is None:
-        found = [each for each in found if each.where.removeprefix("e2ee.") not in ENCRYPTION]
-    return found
-
-
 def test_both_versions_are_compared(surfaces: dict[str, dict[str, Any]]) -> None:
     assert {"1.1.21", "1.2.1"} <= set(surfaces)
     for surface in surfaces.values():
@@ -51,7 +40,7 @@ def test_both_versions_are_compared(surfaces: dict[str, dict[str, Any]]) -> None
 
 def test_every_difference_is_deliberate(ours: dict[str, Any], surfaces: dict[str, dict[str, Any]]) -> None:
     listed = {Difference(name, what) for name, what in DIFFERENT.items()}
-    found = {each for surface in surfaces.values() for each in found_in(surface, ours)}
+    found = {each for surface in surfaces.values() for each in differences(surface, ours)}
     assert sorted(found - listed) == []
     assert sorted(listed - found) == [], "no difference any more"
 

@@ -248,6 +248,17 @@ async def test_reliable_packets_are_kept_back_for_as_long_as_there_is_a_reason()
         assert await b.payloads(4) == [b"0", b"1", b"2", b"3"]
 
 
+async def test_packets_may_be_kept_back_until_a_moment_after_the_opening() -> None:
+    async with sides(connect=False) as (a, b, pb):
+        a.channels_of_session.hold("alone", after_open=0.0)
+        waiting = asyncio.create_task(a.channels_of_session.publish(packet(b"0"), RELIABLE))
+        assert b.other is not None
+        await negotiate(b.other, pb)
+        async with asyncio.timeout(10):
+            await waiting
+        assert await b.payloads(1) == [b"0"]
+
+
 async def test_what_is_kept_back_has_a_deadline_and_goes_to_the_next_session() -> None:
     async with sides(outage=Outage(deadline=0.2)) as (a, _b, _), sides() as (c, d, _):
         old, new = a.channels_of_session, c.channels_of_session

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 
 
 def __getattr__(name: str) -> Any:
-    return getattr(_rtc, name)
+    value = getattr(_rtc, name)
+    globals()[name] = value
+    return value
 
 
 def __dir__() -> list[str]:
