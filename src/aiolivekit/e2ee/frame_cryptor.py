@@ -140,8 +140,7 @@ class FrameCryptor:
         Raises:
             ValueError: If a ring has no such index.
         """
-        if not 0 <= key_index < self._keys.options.key_ring_size:
-            raise ValueError(f"a key index is from 0 to {self._keys.options.key_ring_size - 1}, not {key_index}")
+        self._keys._check(key_index)
         self._sending = (key_index, bytes((IV_SIZE, key_index)))
 
     def _set_state(self, state: EncryptionState) -> None:
