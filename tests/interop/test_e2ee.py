@@ -64,6 +64,11 @@ async def _data_both_ways(first: Any, second: Any) -> None:
         await sender.send_bytes(bytes(range(256)) * 200, topic="stream", name="bytes")
         assert (await receiver.events.wait("bytes_received"))["data"] == bytes(range(256)) * 200
         assert await sender.perform_rpc(receiver.identity, "say", "hello") == f"{sender.identity} said hello"
+        sid = await sender.publish_data_track("frames", 40_000)
+        await receiver.events.wait("data_track_published", sid=sid)
+        await receiver.receive_data_track(sid)
+        frame = await receiver.events.wait("frame_received", sid=sid)
+        assert (frame["size"], frame["whole"]) == (40_000, True)
 
 
 @pytest.mark.parametrize(("mine", "its"), [("vp8", "vp9"), ("vp9", "vp8")])

@@ -13,6 +13,7 @@ import hashlib
 import re
 
 __all__ = [
+    "AUDIO_HEADER",
     "IV_SIZE",
     "MIN_SEALED",
     "TAG_SIZE",
@@ -32,7 +33,7 @@ TRAILER_SIZE = 2
 MIN_SEALED = TAG_SIZE + IV_SIZE + TRAILER_SIZE
 """Bytes that follow the header at least."""
 
-_AUDIO_HEADER = 1
+AUDIO_HEADER = 1
 """The byte that says how an Opus frame is coded."""
 _VP8_KEY_HEADER, _VP8_DELTA_HEADER = 10, 3
 _NAL_START = b"\0\0\1"
@@ -47,17 +48,14 @@ _AV1_FRAME, _AV1_FRAME_HEADER = 0x32, 0x00
 _MAX_LEB128 = 8
 
 
-def header_size(kind: str, codec: str, key_frame: bool, data: bytes | bytearray) -> int:
-    """Return how many bytes at the beginning of a frame stay readable; may be more than it has.
+def header_size(codec: str, key_frame: bool, data: bytes | bytearray) -> int:
+    """Return how many bytes at the beginning of a frame of video stay readable; may be more than it has.
 
     Args:
-        kind: `"audio"` or `"video"`.
         codec: In small letters. H.265 is unknown here, as it is to libwebrtc; AV1 is not asked for (`av1_header`).
-        key_frame: Whether a frame of video can be decoded by itself.
+        key_frame: Whether the frame can be decoded by itself.
         data: The frame.
     """
-    if kind == "audio":
-        return _AUDIO_HEADER
     if codec == "vp8":
         return _VP8_KEY_HEADER if key_frame else _VP8_DELTA_HEADER
     if codec == "h264":

@@ -11,11 +11,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ..core import encrypted_frame as layout
-from ..core.encrypted_frame import IV_SIZE, MIN_SEALED, TRAILER_SIZE
+from ..core.encrypted_frame import AUDIO_HEADER, IV_SIZE, MIN_SEALED, TRAILER_SIZE
 from ..enums import EncryptionState
 from .opening import Opened, open_sealed
 
 if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
     from ..peer.transforms import EncodedFrame, FrameChain
     from .keys import KeyProvider
 
@@ -23,7 +25,6 @@ __all__ = ["FrameCryptor", "Nonces"]
 
 _State = EncryptionState
 _TAIL = IV_SIZE + TRAILER_SIZE
-_IV_LENGTH = bytes((IV_SIZE,))
 _KEY_FRAME_INTERVAL = 0.3
 _monotonic = time.monotonic
 
@@ -34,6 +35,7 @@ _FAILURES = {
     Opened.GIVEN_UP: (_State.DECRYPTION_FAILED, "key given up"),
 }
 
+Sealed = bytes | bytearray | memoryview
 StateHook = Callable[["FrameCryptor", EncryptionState], None]
 
 
@@ -89,7 +91,8 @@ class FrameCryptor:
         self._participant_identity = participant_identity
         self._track_sid = track_sid
         self._outgoing = outgoing
-        self._key_index = key_index
+        # Set as a whole, so that the media thread sees both or neither.
+        self._sending = (key_index, bytes((IV_SIZE, key_index)))
         self._enabled = enabled
         self._sif_trailer = sif_trailer
         self._on_state = on_state
@@ -115,7 +118,7 @@ class FrameCryptor:
     @property
     def key_index(self) -> int:
         """Under which index the key is by which frames are encrypted; received ones say so themselves."""
-        return self._key_index
+        return self._sending[0]
 
     @property
     def enabled(self) -> bool:
@@ -137,9 +140,8 @@ class FrameCryptor:
         Raises:
             ValueError: If a ring has no such index.
         """
-        if not 0 <= key_index < self._keys.options.key_ring_size:
-            raise ValueError(f"a key index is from 0 to {self._keys.options.key_ring_size - 1}, not {key_index}")
-        self._key_index = key_index
+        self._keys._check(key_index)
+        self._sending = (key_index, bytes((IV_SIZE, key_index)))
 
     def _set_state(self, state: EncryptionState) -> None:
         if state is not self._state:
@@ -151,73 +153,102 @@ class FrameCryptor:
     def _step_of(self, chain: FrameChain) -> Callable[[EncodedFrame], bool]:
         """Return the step of the layer `CIPHER` of a chain."""
         if self._outgoing:
-            return self._encrypt
-        return lambda frame: self._decrypt(frame, chain)
+            return self._encrypt_sound if chain.kind == "audio" else self._encrypt_picture
+        decrypt = self._decrypt_sound if chain.kind == "audio" else self._decrypt_picture
+        return lambda frame: decrypt(frame, chain)
 
-    def _encrypt(self, frame: EncodedFrame) -> bool:
-        data = frame.data
-        if not data or not self._enabled:
-            return True
-        index = self._key_index
+    def _cipher(self, index: int) -> AESGCM | None:
+        """Return what our frames are encrypted by, or `None` if there is no key."""
         ring = self._keys._ring(self._participant_identity)
         key = None if ring is None else ring.get(index)
-        if key is None or (cipher := key.cipher) is None:
-            return self._drop(_State.MISSING_KEY, "missing key")
-        nonce = self._nonces.next()
-        if frame.kind == "audio":
-            codec, size = "", 1
-        elif (codec := frame.codec) == "av1":
-            header = layout.av1_header(len(data) + MIN_SEALED, frame.key_frame)
-            sealed = cipher.encrypt(nonce, data, header)
-            frame.data = b"".join((header, sealed, nonce, _IV_LENGTH, bytes((index,))))
-            return self._done()
-        else:
-            size = layout.header_size("video", codec, frame.key_frame, data)
-            if size > len(data):
-                return self._drop(_State.ENCRYPTION_FAILED, "too short")
-        header = bytes(data[:size])
-        body = b"".join((cipher.encrypt(nonce, memoryview(data)[size:], header), nonce, _IV_LENGTH, bytes((index,))))
-        frame.data = header + (layout.escape(body) if codec == "h264" else body)
-        return self._done()
+        return None if key is None else key.cipher
 
-    def _decrypt(self, frame: EncodedFrame, chain: FrameChain) -> bool:
+    def _encrypt_sound(self, frame: EncodedFrame) -> bool:
         data = frame.data
         if not data or not self._enabled:
             return True
-        trailer = self._sif_trailer
-        if trailer and data.endswith(trailer):
-            return self._pass_injected(frame, trailer)
-        size: int | None = 1
-        codec = ""
-        if frame.kind != "audio":
-            codec = frame.codec
-            if codec == "av1":
-                size = layout.av1_header_size(data)
-            else:
-                size = layout.header_size("video", codec, frame.key_frame, data)
-        if size is None or len(data) < size + MIN_SEALED:
-            return self._lose(chain, _State.DECRYPTION_FAILED, "malformed")
+        index, tail = self._sending
+        cipher = self._cipher(index)
+        if cipher is None:
+            return self._drop(_State.MISSING_KEY, "missing key")
+        header, nonce = data[:AUDIO_HEADER], self._nonces.next()
+        frame.data = b"".join((header, cipher.encrypt(nonce, data[AUDIO_HEADER:], header), nonce, tail))
+        return self._done()
+
+    def _encrypt_picture(self, frame: EncodedFrame) -> bool:
+        data = frame.data
+        if not data or not self._enabled:
+            return True
+        index, tail = self._sending
+        cipher = self._cipher(index)
+        if cipher is None:
+            return self._drop(_State.MISSING_KEY, "missing key")
+        codec, nonce = frame.codec, self._nonces.next()
+        if codec == "av1":
+            header, size = layout.av1_header(len(data) + MIN_SEALED, frame.key_frame), 0
+        else:
+            size = layout.header_size(codec, frame.key_frame, data)
+            header = bytes(data[:size])
+            if size > len(data):
+                return self._drop(_State.ENCRYPTION_FAILED, "too short")
+        sealed = b"".join((cipher.encrypt(nonce, memoryview(data)[size:], header), nonce, tail))
+        frame.data = header + (layout.escape(sealed) if codec == "h264" else sealed)
+        return self._done()
+
+    def _decrypt_sound(self, frame: EncodedFrame, chain: FrameChain) -> bool:
+        data = frame.data
+        if not data or not self._enabled:
+            return True
+        if self._sif_trailer and data.endswith(self._sif_trailer):
+            return self._pass_injected(frame)
+        plain = self._open(data[AUDIO_HEADER:], data[:AUDIO_HEADER], chain)
+        if plain is None:
+            return False
+        frame.data = data[:AUDIO_HEADER] + plain
+        return self._done()
+
+    def _decrypt_picture(self, frame: EncodedFrame, chain: FrameChain) -> bool:
+        data = frame.data
+        if not data or not self._enabled:
+            return True
+        if self._sif_trailer and data.endswith(self._sif_trailer):
+            return self._pass_injected(frame)
+        codec = frame.codec
+        size = layout.av1_header_size(data) if codec == "av1" else layout.header_size(codec, frame.key_frame, data)
+        if size is None:
+            self._lose(chain, _State.DECRYPTION_FAILED, "malformed")
+            return False
         header = bytes(data[:size])
-        body = memoryview(layout.unescape(bytes(data[size:])) if codec == "h264" else data)[
-            0 if codec == "h264" else size :
-        ]
-        if len(body) < MIN_SEALED or body[-2] != IV_SIZE:
-            return self._lose(chain, _State.DECRYPTION_FAILED, "malformed")
-        keys, index = self._keys, body[-1]
-        ring = keys._ring(self._participant_identity)
-        opened = open_sealed(keys, ring, index, body[-_TAIL:-TRAILER_SIZE], body[:-_TAIL], header)
-        if isinstance(opened, Opened):
-            return self._fail(chain, opened, index)
-        plain, ratcheted = opened
+        sealed = memoryview(layout.unescape(bytes(data[size:]))) if codec == "h264" else memoryview(data)[size:]
+        plain = self._open(sealed, header, chain)
+        if plain is None:
+            return False
         frame.data = plain if codec == "av1" else header + plain
-        if ratcheted:
-            self._set_state(_State.KEY_RATCHETED)
         if self._broken and chain in self._broken:
             self._mend(frame, chain)
         return self._done()
 
-    def _pass_injected(self, frame: EncodedFrame, trailer: bytes) -> bool:
-        payload = layout.injected_payload(frame.data, trailer)
+    def _open(self, sealed: Sealed, header: bytes | bytearray, chain: FrameChain) -> bytes | None:
+        """Return what follows a frame's header decrypted, or `None`, and count it."""
+        if len(sealed) < MIN_SEALED or sealed[-2] != IV_SIZE:
+            self._lose(chain, _State.DECRYPTION_FAILED, "malformed")
+            return None
+        index = sealed[-1]
+        ring = self._keys._ring(self._participant_identity)
+        opened = open_sealed(self._keys, ring, index, sealed[-_TAIL:-TRAILER_SIZE], sealed[:-_TAIL], header)
+        if isinstance(opened, Opened):
+            state, cause = _FAILURES[opened]
+            if opened is Opened.UNKNOWN:
+                self._keys._search(self._participant_identity, index)
+            self._lose(chain, state, cause)
+            return None
+        plain, ratcheted = opened
+        if ratcheted:
+            self._set_state(_State.KEY_RATCHETED)
+        return plain
+
+    def _pass_injected(self, frame: EncodedFrame) -> bool:
+        payload = layout.injected_payload(frame.data, self._sif_trailer)
         if payload is None:
             self.dropped["injected"] += 1
             return False
@@ -235,16 +266,10 @@ class FrameCryptor:
         self._set_state(state)
         return False
 
-    def _lose(self, chain: FrameChain, state: EncryptionState, cause: str) -> bool:
+    def _lose(self, chain: FrameChain, state: EncryptionState, cause: str) -> None:
         if chain.kind == "video":
             self._broken.add(chain)
-        return self._drop(state, cause)
-
-    def _fail(self, chain: FrameChain, opened: Opened, index: int) -> bool:
-        state, cause = _FAILURES[opened]
-        if opened is Opened.UNKNOWN:
-            self._keys._search(self._participant_identity, index)
-        return self._lose(chain, state, cause)
+        self._drop(state, cause)
 
     def _mend(self, frame: EncodedFrame, chain: FrameChain) -> None:
         """Have what was lost made good: a decoder would wait some seconds for it before it asked by itself."""
@@ -257,5 +282,5 @@ class FrameCryptor:
     def __repr__(self) -> str:
         return (
             f"FrameCryptor(participant_identity={self._participant_identity!r}, track_sid={self._track_sid!r}, "
-            f"key_index={self._key_index}, enabled={self._enabled}, state={self._state.name})"
+            f"key_index={self.key_index}, enabled={self._enabled}, state={self._state.name})"
         )

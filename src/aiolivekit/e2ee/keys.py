@@ -47,8 +47,8 @@ class KeyProvider:
         self._worker = KeyWorker()
         self._shared: Ring | None = None
         self._rings: dict[str, Ring] = {}
-        self._local_identity: str | None = None
-        self._local_index: int | None = None
+        # The index that was set last: for everybody under `None`, and for some since then.
+        self._latest: dict[str | None, int] = {}
         if self._options.shared_key is not None:
             self._shared = self._new_ring()
             self.set_shared_key(self._options.shared_key, 0)
@@ -78,7 +78,7 @@ class KeyProvider:
         derived = self._derive(key, key_index)
         with self._lock:
             before = [key for ring in (shared, *self._rings.values()) for key in ring.put(key_index, derived)]
-            self._local_index = key_index
+            self._latest = {None: key_index}
         _wipe(before)
 
     def export_shared_key(self, key_index: int) -> bytes:
@@ -130,8 +130,7 @@ class KeyProvider:
         if self._shared is None:
             # Otherwise it may be that of others too, and is wiped with theirs.
             _wipe(before)
-        if participant_identity == self._local_identity:
-            self._local_index = key_index
+        self._latest[participant_identity] = key_index
 
     def export_key(self, participant_identity: str, key_index: int) -> bytes:
         """Return what a participant's key was set to, or the material it was ratcheted to; empty if there is none."""
@@ -165,11 +164,14 @@ class KeyProvider:
     def _derive(self, key: bytes, index: int) -> DerivedKey:
         if not isinstance(key, bytes | bytearray | memoryview):
             raise TypeError(f"a key is bytes, not {type(key).__name__}")
-        if not 0 <= index < self._options.key_ring_size:
-            raise ValueError(f"a key index is from 0 to {self._options.key_ring_size - 1}, not {index}")
+        self._check(index)
         if not len(key):
             raise ValueError("a key is not empty")
         return self._derivation.key(bytes(key))
+
+    def _check(self, index: int) -> None:
+        if not 0 <= index < self._options.key_ring_size:
+            raise ValueError(f"a key index is from 0 to {self._options.key_ring_size - 1}, not {index}")
 
     @staticmethod
     def _export(ring: Ring | None, index: int) -> bytes:
@@ -193,6 +195,19 @@ class KeyProvider:
             ring.advance(index, before, step, _monotonic())
 
     # -- for who encrypts and decrypts ---------------------------------------------------------------
+
+    def _index_of(self, identity: str) -> int:
+        """Return under which index a participant's key is that was set last."""
+        return self._latest.get(identity, self._latest.get(None, 0))
+
+    def _use(self, identity: str, key_index: int) -> None:
+        """Take another key for the one that was set last.
+
+        Raises:
+            ValueError: If the ring has no such index.
+        """
+        self._check(key_index)
+        self._latest[identity] = key_index
 
     def _ring(self, identity: str, *, create: bool = False) -> Ring | None:
         """Return the keys of a participant, `None` for none."""

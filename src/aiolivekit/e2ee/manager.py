@@ -105,10 +105,8 @@ class E2EEManager:
         """
         if self._provider is None:
             raise EncryptionError("the room was connected without encryption")
-        size = self._provider.options.key_ring_size
-        if not 0 <= key_index < size:
-            raise ValueError(f"a key index is from 0 to {size - 1}, not {key_index}")
-        self._provider._local_index = self._track_index = key_index
+        self._provider._use(self._local_identity, key_index)
+        self._track_index = key_index
         for cryptor in self.frame_cryptors():
             if cryptor._outgoing:
                 cryptor.set_key_index(key_index)
@@ -133,8 +131,8 @@ class E2EEManager:
         """Take what the server says at a join, the first and each after it."""
         self._local_identity = identity
         self._sif_trailer = sif_trailer
-        if self._provider is not None and self._packets is not None:
-            self._provider._local_identity = self._packets.local_identity = identity
+        if self._packets is not None:
+            self._packets.local_identity = identity
 
     def _protect_sender(self, chain: FrameChain, track_sid: str, like: str | None = None) -> None:
         """Encrypt what passes a chain of ours.
@@ -172,6 +170,9 @@ class E2EEManager:
             chain = chain_of()
             cryptor = self._new_cryptor(identity, track_sid, outgoing=False)
             chain.set_step(FrameLayer.CIPHER, cryptor._step_of(chain))
+            if chain.dropped:
+                # It came before we knew whose it is, and a decoder would wait for its next beginning.
+                chain.request_key_frame()
         else:
             # Shown as what it is: by `TrackPublication.encryption_type`, and `participant_encryption_status_changed`.
             chain_of().set_step(FrameLayer.CIPHER, _pass_frame)
@@ -198,7 +199,7 @@ class E2EEManager:
         ring = self._provider._ring(identity)
         if ring is None or ring.get(self._track_index) is not None:
             return self._track_index
-        return self._provider._local_index or 0
+        return self._provider._index_of(identity)
 
     def _forget(self, identity: str, track_sid: str) -> None:
         """A track is sent or received no more."""

@@ -106,7 +106,7 @@ class PacketCryptor:
             MissingKeyError: If we have no key to encrypt them by.
         """
         keys = self._keys
-        index = keys._local_index or 0
+        index = keys._index_of(self.local_identity)
         ring = keys._ring(self.local_identity)
         key = None if ring is None else ring.get(index)
         if key is None or (cipher := key.cipher) is None:

@@ -100,7 +100,9 @@ class LocalParticipant(StreamMethods, ChatMethods, RpcMethods, DataFlowMethods, 
 
         Raises:
             ValueError: If it is to be durable, but not reliable.
-            PacketTooLargeError: If it is larger than the server takes (64,000 bytes with its envelope).
+            PacketTooLargeError: If it is larger than the server takes (64,000 bytes with its envelope, and some 70 less
+                in an encrypted room).
+            MissingKeyError: If the room is encrypted, and we have no key.
             OutboxFullError: If too many packets wait for the connection, or durable ones for their receivers.
             DataTimeoutError: If the connection does not come back in time.
             ClosedError: If the room is disconnected.

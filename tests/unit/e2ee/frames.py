@@ -61,7 +61,8 @@ class Side:
 
     def __init__(self, keys: KeyProvider, *, outgoing: bool, kind: str = "audio", sif_trailer: bytes = b"") -> None:
         self.states: list[EncryptionState] = []
-        self.chain = Chain(kind)
+        self.chains = {kind: Chain(kind) for kind in ("audio", "video")}
+        self.chain = self.chains[kind]
         self.cryptor = FrameCryptor(
             keys,
             "alice",
@@ -72,11 +73,11 @@ class Side:
             sif_trailer=sif_trailer,
             on_state=lambda _, state: self.states.append(state),
         )
-        self.step = self.cryptor._step_of(self.chain.as_chain())
+        self.steps = {kind: self.cryptor._step_of(chain.as_chain()) for kind, chain in self.chains.items()}
 
     def __call__(
         self, data: bytes, kind: str = "audio", codec: str = "opus", *, key_frame: bool = False
     ) -> bytes | None:
         """Return what becomes of a frame; `None` if it is dropped."""
         passing = frame(data, kind, codec, key_frame=key_frame)
-        return bytes(passing.data) if self.step(passing) else None
+        return bytes(passing.data) if self.steps[kind](passing) else None

@@ -36,7 +36,11 @@ def test_a_shared_key_is_everybodys() -> None:
     keys.set_shared_key(b"second", 5)
     assert (keys.export_key("anybody", 5), keys.export_key("another", 5)) == (b"second", b"second")
     assert keys.export_shared_key(1) == b""
-    assert keys._local_index == 5
+    assert keys._index_of("anybody") == 5
+    keys._use("alice", 3)
+    assert (keys._index_of("alice"), keys._index_of("bob")) == (3, 5)
+    keys.set_shared_key(b"third", 6)
+    assert keys._index_of("alice") == 6
 
 
 def test_ratcheting_a_shared_key_takes_everybody_along() -> None:

@@ -14,7 +14,6 @@ def manager(**options: object) -> tuple[E2EEManager, KeyProvider]:
     made._local_identity = "me"
     keys = made.key_provider
     assert keys is not None
-    keys._local_identity = "me"
     return made, keys
 
 

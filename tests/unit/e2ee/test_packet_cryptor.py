@@ -111,7 +111,6 @@ def test_nothing_is_sent_without_a_key() -> None:
     ours = cryptor(keys)
     with pytest.raises(MissingKeyError):
         ours.seal(user(b"secret"))
-    keys._local_identity = "alice"
     keys.set_key("bob", b"not ours", 4)
     with pytest.raises(MissingKeyError):
         ours.seal(user(b"secret"))
