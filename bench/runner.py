@@ -145,27 +145,29 @@ async def _measure(measure: str, contender: str, settings: Settings, server: Rea
         case "memory":
             rooms = [server.token("alone", room=f"{room}-{number}") for number in range(settings.rooms)]
             return await _alone(job("memory", rooms))
-        case "audio1" | "audio8":
-            count = int(measure.removeprefix("audio"))
+        case "audio1" | "audio8" | "audio8_encrypted":
+            count = int(measure.removeprefix("audio").removesuffix("_encrypted"))
+            how = {"count": count, "encrypted": measure.endswith("_encrypted")}
             sub, pub = tokens(2)
-            sent, got = await _pair(
-                job("receive_audio", [sub], count=count), job("publish_audio", [pub], count=count), settings
-            )
+            sent, got = await _pair(job("receive_audio", [sub], **how), job("publish_audio", [pub], **how), settings)
             return {
                 "publish_percent": sent["cpu_percent"],
                 "receive_percent": got["cpu_percent"],
+                "total_percent": sent["cpu_percent"] + got["cpu_percent"],
                 "latency_ms": _onset_latency(sent["written"], got["onsets"]) * 1e3,
                 "frames_percent": got["frames"] / (settings.media_seconds * 100 * count) * 100,
             }
-        case "video":
+        case "video" | "layers" | "layers_encrypted":
+            how = {"layers": measure != "video", "encrypted": measure.endswith("_encrypted")}
             sub, pub = tokens(2)
-            sent, got = await _pair(job("receive_video", [sub]), job("publish_video", [pub]), settings)
+            sent, got = await _pair(job("receive_video", [sub], **how), job("publish_video", [pub], **how), settings)
             delays = [when - sent["written"][index] for index, when, _ in got["seen"] if index < len(sent["written"])]
             if not delays:
                 raise WorkerError("no frame arrived")
             return {
                 "publish_percent": sent["cpu_percent"],
                 "receive_percent": got["cpu_percent"],
+                "total_percent": sent["cpu_percent"] + got["cpu_percent"],
                 "latency_ms": statistics.median(delays) * 1e3,
                 "frames_percent": len({index for index, _, _ in got["seen"]}) / (settings.media_seconds * 30) * 100,
                 "height": statistics.median(height for _, _, height in got["seen"]),
@@ -185,8 +187,8 @@ def _columns(measure: str, contenders: Sequence[str]) -> Sequence[str]:
     """Return who takes part in a measurement."""
     if measure == "server":
         return SERVERS
-    # Bare wrtc neither reconnects nor makes calls, and what sends frames of data tracks on it would be ours again.
-    alone = measure.startswith("recovery") or measure in ("calls", "data_tracks")
+    # Bare wrtc neither reconnects nor makes calls; what sends frames of data tracks on it, or encrypts, would be ours.
+    alone = measure.startswith(("recovery", "layers")) or measure in ("calls", "data_tracks", "audio8_encrypted")
     return [name for name in contenders if name != "bare"] if alone else contenders
 
 

@@ -34,7 +34,8 @@ async def _run() -> dict[str, Any]:
     contender, url, tokens = job["contender"], job["url"], job["tokens"]
 
     def new() -> Participant:
-        return new_participant(contender, single=job.get("single", True))
+        options = {name: job[name] for name in ("single", "encrypted", "layers") if name in job}
+        return new_participant(contender, **options)
 
     async def gate(word: str) -> None:
         if word in ("connected", "ready"):

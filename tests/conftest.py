@@ -7,23 +7,33 @@ import importlib
 import importlib.util
 import os
 import signal
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal, Protocol
 
+import hypothesis
 import pytest
 
 # libwebrtc reads it at the first peer connection of the process; without it loopback has no candidates.
 os.environ["WRTC_ALLOW_LOOPBACK"] = "1"
 
+# What the developer chose for own programs is not for tests; those of H.264 switch it on themselves.
+os.environ["AIOLIVEKIT_OPENH264"] = "off"
+
 # A shell that runs the tests in the background has them ignore Ctrl-C, and so the programs they start and interrupt.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+from aiolivekit import disable_h264, enable_h264
 from aiolivekit.testing import RealServer, ServerUnavailableError, find_server
 from aiolivekit.testing.plugin import unavailable as _unavailable
 from tests import official_audio
+from tests.openh264 import OpenH264UnavailableError, build_openh264
+
+# What one example takes says how busy the machine is, and nothing else.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 PeerMode = Literal["single", "dual"]
 _MODES: tuple[PeerMode, ...] = ("single", "dual")
@@ -102,6 +112,23 @@ def token(real_server: RealServer, room_name: str) -> TokenMaker:
         return real_server.token(identity, room=room, **claims)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def openh264_library() -> Path:
+    """An OpenH264 built from source; the first time that takes a minute or two."""
+    try:
+        return build_openh264()
+    except OpenH264UnavailableError as error:
+        _unavailable(f"no H.264: {error}")
+
+
+@pytest.fixture
+def h264(openh264_library: Path) -> Iterator[None]:
+    """H.264 in the connections that the test makes in this process."""
+    enable_h264(openh264_library)
+    yield
+    disable_h264()
 
 
 @pytest.fixture(scope="session")

@@ -16,12 +16,16 @@ CONTENDERS = {
 """Contenders, in the order they take turns, with the distribution whose version counts."""
 
 
-def new_participant(contender: str, *, single: bool = True) -> Participant:
+def new_participant(
+    contender: str, *, single: bool = True, encrypted: bool = False, layers: bool = False
+) -> Participant:
     """Return an unconnected participant; nothing of the other contenders is imported.
 
     Args:
         contender: One of `CONTENDERS`.
         single: Whether it uses one peer connection; bare wrtc always does.
+        encrypted: Whether the room is encrypted end to end; bare wrtc cannot.
+        layers: Whether video is sent in three layers; bare wrtc sends one.
     """
     if contender == "bare":
         from .bare import BareParticipant
@@ -30,7 +34,7 @@ def new_participant(contender: str, *, single: bool = True) -> Participant:
     from .sdk import SdkParticipant
 
     module = importlib.import_module({"ours": "aiolivekit", "official": "livekit.rtc"}[contender])
-    return SdkParticipant(module, single=single)
+    return SdkParticipant(module, single=single, encrypted=encrypted, layers=layers)
 
 
 def new_caller(contender: str) -> Caller:

@@ -31,11 +31,15 @@ class SdkParticipant:
     Args:
         module: `aiolivekit` or `livekit.rtc`.
         single: Whether to use one peer connection.
+        encrypted: Whether the room is encrypted end to end.
+        layers: Whether video is sent in three layers instead of one.
     """
 
-    def __init__(self, module: Any, *, single: bool = True) -> None:
+    def __init__(self, module: Any, *, single: bool = True, encrypted: bool = False, layers: bool = False) -> None:
         self._rtc = module
         self._single = single
+        self._encrypted = encrypted
+        self._layers = layers
         self._room = module.Room()
         self.on_data: Callable[[bytes], None] = _ignore
         self.on_audio: Callable[[AudioFrames], None] = _ignore
@@ -43,9 +47,10 @@ class SdkParticipant:
         self.call_error: type[Exception] = module.RpcError
         self._streams: list[Any] = []
         self._data_tracks: dict[str, Any] = {}
-        self._data_track_published = asyncio.Event()
+        # Made when they are needed: memory is to be that of the contender.
+        self._data_track_published: asyncio.Event | None = None
         self._sources: list[Any] = []
-        self._files_received: asyncio.Queue[None] = asyncio.Queue()
+        self._files_received: asyncio.Queue[None] | None = None
         self._reading: set[asyncio.Task[None]] = set()
 
     async def connect(self, url: str, token: str) -> None:
@@ -54,7 +59,11 @@ class SdkParticipant:
         self._room.on("data_received", lambda packet: on_data(packet.data))
         self._room.on("track_subscribed", self._on_track)
         self._room.on("data_track_published", self._on_data_track)
-        await self._room.connect(url, token, self._rtc.RoomOptions(single_peer_connection=self._single))
+        options = self._rtc.RoomOptions(single_peer_connection=self._single)
+        if self._encrypted:
+            keys = self._rtc.KeyProviderOptions(shared_key=b"a key of the benchmark")
+            options.encryption = self._rtc.E2EEOptions(key_provider_options=keys)
+        await self._room.connect(url, token, options)
 
     async def send(self, payload: bytes) -> None:
         await self._room.local_participant.publish_data(payload, reliable=True)
@@ -70,15 +79,17 @@ class SdkParticipant:
         return push
 
     async def receive_data_track(self, name: str, buffer_size: int) -> AsyncIterator[bytes]:
+        published = self._data_track_published = asyncio.Event()
         async with asyncio.timeout(20):
             while name not in self._data_tracks:
-                self._data_track_published.clear()
-                await self._data_track_published.wait()
+                published.clear()
+                await published.wait()
         return _frames(self._data_tracks[name].subscribe(buffer_size=buffer_size))
 
     def _on_data_track(self, track: Any) -> None:
         self._data_tracks[track.info.name] = track
-        self._data_track_published.set()
+        if self._data_track_published is not None:
+            self._data_track_published.set()
 
     # -- calls --
 
@@ -103,10 +114,12 @@ class SdkParticipant:
         return str(answer)
 
     def receive_files(self) -> None:
+        received = self._files_received = asyncio.Queue()
+
         async def read(reader: Any) -> None:
             async for _ in reader:
                 pass
-            self._files_received.put_nowait(None)
+            received.put_nowait(None)
 
         def take(reader: Any, _identity: str) -> None:
             task = asyncio.get_running_loop().create_task(read(reader))
@@ -116,6 +129,7 @@ class SdkParticipant:
         self._room.register_byte_stream_handler("file", take)
 
     async def file_received(self) -> None:
+        assert self._files_received is not None
         await self._files_received.get()
 
     async def send_file(self, data: bytes, to: str) -> None:
@@ -140,7 +154,7 @@ class SdkParticipant:
         source = rtc.VideoSource(VIDEO_WIDTH, VIDEO_HEIGHT)
         track = rtc.LocalVideoTrack.create_video_track(name, source)
         options = rtc.TrackPublishOptions(
-            source=rtc.TrackSource.SOURCE_CAMERA, simulcast=False, video_codec=rtc.VideoCodec.VP8
+            source=rtc.TrackSource.SOURCE_CAMERA, simulcast=self._layers, video_codec=rtc.VideoCodec.VP8
         )
         options.video_encoding.max_bitrate = VIDEO_BITRATE
         options.video_encoding.max_framerate = VIDEO_FPS

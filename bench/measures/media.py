@@ -17,7 +17,7 @@ __all__ = ["publish_audio", "publish_video", "receive_audio", "receive_video"]
 Gate = Callable[[str], Awaitable[None]]
 """Tells the runner that we are `ready`, or waits for its word to `start` or `stop`."""
 
-_CONNECTED = 20.0
+_CONNECTED = 60.0
 
 
 class _Meter:

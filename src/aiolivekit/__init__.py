@@ -12,6 +12,10 @@ from .errors import *  # noqa: F403
 from .options import *  # noqa: F403
 
 if TYPE_CHECKING:
+    from .e2ee.frame_cryptor import FrameCryptor
+    from .e2ee.keys import KeyProvider
+    from .e2ee.manager import E2EEManager
+    from .e2ee.options import E2EEOptions, KeyProviderOptions
     from .media.apm import AudioProcessingModule
     from .media.audio_filter import AudioFilter, NoiseCancellationOptions
     from .media.audio_frame import AudioFrame
@@ -26,6 +30,7 @@ if TYPE_CHECKING:
         EncodedVideoSourceFeedback,
     )
     from .media.frame_processor import FrameProcessor
+    from .media.h264 import H264Status, disable_h264, enable_h264, h264_status, install_h264
     from .media.media_devices import InputCapture, MediaDevices, OutputPlayer
     from .media.media_player import MediaPlayer
     from .media.platform_audio import AudioDeviceInfo, PlatformAudio, PlatformAudioOptions, PlatformAudioSource
@@ -63,6 +68,7 @@ if TYPE_CHECKING:
     from .room.events import EventsDropped, RoomEvent
     from .room.flight_log import FlightLog, FlightRecord, FlightTrace
     from .room.local_participant import LocalParticipant
+    from .room.metrics import EventMetric, MetricSample, MetricsBatch, TimeSeriesMetric
     from .room.packets import DataPacket, SipDTMF, Transcription, TranscriptionSegment
     from .room.participant import Participant, ParticipantPermission, RemoteParticipant
     from .room.recorder import RoomRecorder, TrackRecorder
@@ -109,19 +115,26 @@ __all__ = [
     "DataTrackSchemaEncoding",
     "DataTrackSchemaId",
     "DataTrackStream",
+    "E2EEManager",
+    "E2EEOptions",
     "EncodedRateControl",
     "EncodedVideoFrame",
     "EncodedVideoSource",
     "EncodedVideoSourceFeedback",
     "EventEmitter",
+    "EventMetric",
     "EventStream",
     "EventTypes",
     "EventsDropped",
     "FlightLog",
     "FlightRecord",
     "FlightTrace",
+    "FrameCryptor",
     "FrameProcessor",
+    "H264Status",
     "InputCapture",
+    "KeyProvider",
+    "KeyProviderOptions",
     "LocalAudioTrack",
     "LocalDataTrack",
     "LocalParticipant",
@@ -130,6 +143,8 @@ __all__ = [
     "LocalVideoTrack",
     "MediaDevices",
     "MediaPlayer",
+    "MetricSample",
+    "MetricsBatch",
     "NoiseCancellationOptions",
     "OutputPlayer",
     "Participant",
@@ -161,6 +176,7 @@ __all__ = [
     "TextStreamInfo",
     "TextStreamReader",
     "TextStreamWriter",
+    "TimeSeriesMetric",
     "Track",
     "TrackPublication",
     "TrackRecorder",
@@ -174,6 +190,10 @@ __all__ = [
     "VideoTrack",
     "__version__",
     "combine_audio_frames",
+    "disable_h264",
+    "enable_h264",
+    "h264_status",
+    "install_h264",
     "sine_wave_generator",
 ]
 __all__ += enums.__all__
@@ -186,6 +206,10 @@ _LAZY = {
     "media.audio_filter": ("AudioFilter", "NoiseCancellationOptions"),
     "media.audio_frame": ("AudioFrame",),
     "media.audio_mixer": ("AudioMixer",),
+    "e2ee.frame_cryptor": ("FrameCryptor",),
+    "e2ee.keys": ("KeyProvider",),
+    "e2ee.manager": ("E2EEManager",),
+    "e2ee.options": ("E2EEOptions", "KeyProviderOptions"),
     "media.audio_resampler": ("AudioResampler", "AudioResamplerQuality"),
     "media.audio_source": ("AudioSource",),
     "media.audio_stream": ("AudioFrameEvent", "AudioStream"),
@@ -196,6 +220,7 @@ _LAZY = {
         "EncodedVideoSourceFeedback",
     ),
     "media.frame_processor": ("FrameProcessor",),
+    "media.h264": ("H264Status", "disable_h264", "enable_h264", "h264_status", "install_h264"),
     "media.media_devices": ("InputCapture", "MediaDevices", "OutputPlayer"),
     "media.media_player": ("MediaPlayer",),
     "media.platform_audio": ("AudioDeviceInfo", "PlatformAudio", "PlatformAudioOptions", "PlatformAudioSource"),
@@ -233,6 +258,7 @@ _LAZY = {
     "room.events": ("EventsDropped", "RoomEvent"),
     "room.flight_log": ("FlightLog", "FlightRecord", "FlightTrace"),
     "room.local_participant": ("LocalParticipant",),
+    "room.metrics": ("EventMetric", "MetricSample", "MetricsBatch", "TimeSeriesMetric"),
     "room.packets": ("DataPacket", "SipDTMF", "Transcription", "TranscriptionSegment"),
     "room.participant": ("Participant", "ParticipantPermission", "RemoteParticipant"),
     "room.recorder": ("RoomRecorder", "TrackRecorder"),

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
-__all__ = ["SerialRunner", "TaskScope", "finish_despite_cancel"]
+__all__ = ["Bell", "SerialRunner", "TaskScope", "finish_despite_cancel"]
 
 FailureHandler = Callable[[str, BaseException], None]
 
@@ -58,6 +57,46 @@ class TaskScope:
             await asyncio.wait(others)
 
 
+class Bell:
+    """An `asyncio.Event` that is small while nobody waits; each room has some, and mostly nobody does."""
+
+    __slots__ = ("_set", "_waiters")
+
+    def __init__(self) -> None:
+        self._set = False
+        self._waiters: list[asyncio.Future[None]] | None = None
+
+    def is_set(self) -> bool:
+        """Whether who waits need not."""
+        return self._set
+
+    def set(self) -> None:
+        """Let everybody go on who waits, now or later."""
+        self._set = True
+        for waiter in self._waiters or ():
+            if not waiter.done():
+                waiter.set_result(None)
+
+    def clear(self) -> None:
+        """Let those who come now wait."""
+        self._set = False
+
+    async def wait(self) -> None:
+        """Wait until it is set, or go on at once if it is."""
+        if self._set:
+            return
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        waiters = self._waiters = self._waiters or []
+        waiters.append(waiter)
+        try:
+            await waiter
+        finally:
+            # It is still the same list, for we are in it.
+            waiters.remove(waiter)
+            if not waiters:
+                self._waiters = None
+
+
 class SerialRunner:
     """Runs coroutines one after another, in the order in which they were given.
 
@@ -71,7 +110,7 @@ class SerialRunner:
         self._scope = scope
         self._name = name
         self._on_failure = on_failure
-        self._queue: deque[Callable[[], Awaitable[None]]] = deque()
+        self._queue: list[Callable[[], Awaitable[None]]] = []
         self._running = False
 
     def submit(self, work: Callable[[], Awaitable[None]]) -> None:
@@ -83,7 +122,7 @@ class SerialRunner:
     async def _run(self) -> None:
         try:
             while self._queue:
-                work = self._queue.popleft()
+                work = self._queue.pop(0)
                 try:
                     await work()
                 except Exception as error:  # noqa: BLE001 - handed to the owner

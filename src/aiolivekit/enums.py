@@ -7,7 +7,7 @@ exposes protobuf enum wrappers, and programs call these on them.
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import Self
+from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 __all__ = [
     "BackupCodecPolicy",
@@ -39,7 +39,16 @@ __all__ = [
 
 
 class ProtoEnum(IntEnum):
-    """An `IntEnum` with the class methods of a protobuf enum wrapper."""
+    """An `IntEnum` with the class methods of a protobuf enum wrapper.
+
+    `ValueType`, which annotations name there, is the enum itself.
+    """
+
+    if not TYPE_CHECKING:
+
+        def __init_subclass__(cls, **arguments: Any) -> None:
+            super().__init_subclass__(**arguments)
+            cls.ValueType = cls
 
     @classmethod
     def Name(cls, number: int) -> str:  # noqa: N802 - protobuf's spelling
@@ -87,6 +96,9 @@ class ConnectionQuality(ProtoEnum):
     QUALITY_EXCELLENT = 2
     QUALITY_LOST = 3
 
+    if TYPE_CHECKING:
+        ValueType: TypeAlias = "ConnectionQuality"
+
 
 class ConnectionState(ProtoEnum):
     """Whether the room is connected (`livekit.rtc.ConnectionState`)."""
@@ -95,6 +107,9 @@ class ConnectionState(ProtoEnum):
     CONN_CONNECTED = 1
     CONN_RECONNECTING = 2
 
+    if TYPE_CHECKING:
+        ValueType: TypeAlias = "ConnectionState"
+
 
 class ContinualGatheringPolicy(ProtoEnum):
     """Whether ICE candidates are gathered once or for as long as the connection lives."""
@@ -102,12 +117,18 @@ class ContinualGatheringPolicy(ProtoEnum):
     GATHER_ONCE = 0
     GATHER_CONTINUALLY = 1
 
+    if TYPE_CHECKING:
+        ValueType: TypeAlias = "ContinualGatheringPolicy"
+
 
 class DataPacketKind(ProtoEnum):
     """How a data packet travels: ordered and retransmitted, or neither."""
 
     KIND_LOSSY = 0
     KIND_RELIABLE = 1
+
+    if TYPE_CHECKING:
+        ValueType: TypeAlias = "DataPacketKind"
 
 
 class DegradationPreference(ProtoEnum):
@@ -117,6 +138,9 @@ class DegradationPreference(ProtoEnum):
     MAINTAIN_FRAMERATE = 1
     MAINTAIN_RESOLUTION = 2
     MAINTAIN_FRAMERATE_AND_RESOLUTION = 4
+
+    if TYPE_CHECKING:
+        ValueType: TypeAlias = "DegradationPreference"
 
 
 class DisconnectReason(ProtoEnum):
@@ -140,12 +164,18 @@ class DisconnectReason(ProtoEnum):
     MEDIA_FAILURE = 15
     AGENT_ERROR = 16
 
+    if TYPE_CHECKING:
+        ValueType: TypeAlias = "DisconnectReason"
+
 
 class EncodedFrameType(ProtoEnum):
     """Whether an encoded frame can be decoded by itself."""
 
     ENCODED_FRAME_KEY = 0
     ENCODED_FRAME_DELTA = 1
+
+    if TYPE_CHECKING:
+        ValueType: TypeAlias = "EncodedFrameType"
 
 
 class EncryptionState(ProtoEnum):
@@ -159,6 +189,9 @@ class EncryptionState(ProtoEnum):
     KEY_RATCHETED = 5
     INTERNAL_ERROR = 6
 
+    if TYPE_CHECKING:
+        ValueType: TypeAlias = "EncryptionState"
+
 
 class EncryptionType(ProtoEnum):
     """How a track or a data packet is encrypted (`livekit.Encryption.Type`)."""
@@ -166,6 +199,9 @@ class EncryptionType(ProtoEnum):
     NONE = 0
     GCM = 1
     CUSTOM = 2
+
+    if TYPE_CHECKING:
+        ValueType: TypeAlias = "EncryptionType"
 
 
 class FrameMetadataFeature(ProtoEnum):
@@ -175,6 +211,9 @@ class FrameMetadataFeature(ProtoEnum):
     FMF_FRAME_ID = 1
     FMF_USER_DATA = 2
 
+    if TYPE_CHECKING:
+        ValueType: TypeAlias = "FrameMetadataFeature"
+
 
 class IceTransportType(ProtoEnum):
     """Which ICE candidates may be used."""
@@ -183,12 +222,18 @@ class IceTransportType(ProtoEnum):
     TRANSPORT_NOHOST = 1
     TRANSPORT_ALL = 2
 
+    if TYPE_CHECKING:
+        ValueType: TypeAlias = "IceTransportType"
+
 
 class KeyDerivationFunction(ProtoEnum):
     """How a frame key is derived from the key material."""
 
     PBKDF2 = 0
     HKDF = 1
+
+    if TYPE_CHECKING:
+        ValueType: TypeAlias = "KeyDerivationFunction"
 
 
 class ParticipantKind(ProtoEnum):
@@ -202,6 +247,9 @@ class ParticipantKind(ProtoEnum):
     PARTICIPANT_KIND_CONNECTOR = 5
     PARTICIPANT_KIND_BRIDGE = 6
 
+    if TYPE_CHECKING:
+        ValueType: TypeAlias = "ParticipantKind"
+
 
 class ParticipantKindDetail(ProtoEnum):
     """More about what a participant is (`livekit.ParticipantInfo.KindDetail`)."""
@@ -213,6 +261,9 @@ class ParticipantKindDetail(ProtoEnum):
     PARTICIPANT_KIND_DETAIL_BRIDGE_RTSP = 4
     PARTICIPANT_KIND_DETAIL_SIMULATION = 5
 
+    if TYPE_CHECKING:
+        ValueType: TypeAlias = "ParticipantKindDetail"
+
 
 class ParticipantState(ProtoEnum):
     """How far a participant has come in joining (`livekit.ParticipantInfo.State`)."""
@@ -221,6 +272,9 @@ class ParticipantState(ProtoEnum):
     PARTICIPANT_STATE_JOINED = 1
     PARTICIPANT_STATE_ACTIVE = 2
     PARTICIPANT_STATE_DISCONNECTED = 3
+
+    if TYPE_CHECKING:
+        ValueType: TypeAlias = "ParticipantState"
 
 
 class SimulateScenarioKind(ProtoEnum):
@@ -236,6 +290,9 @@ class SimulateScenarioKind(ProtoEnum):
     SIMULATE_FULL_RECONNECT = 7
     SIMULATE_DISCONNECT_SIGNAL_ON_RESUME = 8
 
+    if TYPE_CHECKING:
+        ValueType: TypeAlias = "SimulateScenarioKind"
+
 
 class StreamState(ProtoEnum):
     """Whether the server is sending a subscribed track."""
@@ -244,6 +301,9 @@ class StreamState(ProtoEnum):
     STATE_ACTIVE = 1
     STATE_PAUSED = 2
 
+    if TYPE_CHECKING:
+        ValueType: TypeAlias = "StreamState"
+
 
 class TrackKind(ProtoEnum):
     """Audio or video."""
@@ -251,6 +311,9 @@ class TrackKind(ProtoEnum):
     KIND_UNKNOWN = 0
     KIND_AUDIO = 1
     KIND_VIDEO = 2
+
+    if TYPE_CHECKING:
+        ValueType: TypeAlias = "TrackKind"
 
 
 class TrackSource(ProtoEnum):
@@ -261,6 +324,9 @@ class TrackSource(ProtoEnum):
     SOURCE_MICROPHONE = 2
     SOURCE_SCREENSHARE = 3
     SOURCE_SCREENSHARE_AUDIO = 4
+
+    if TYPE_CHECKING:
+        ValueType: TypeAlias = "TrackSource"
 
 
 class VideoBufferType(ProtoEnum):
@@ -278,6 +344,9 @@ class VideoBufferType(ProtoEnum):
     I010 = 9
     NV12 = 10
 
+    if TYPE_CHECKING:
+        ValueType: TypeAlias = "VideoBufferType"
+
 
 class VideoCodec(ProtoEnum):
     """A video codec."""
@@ -287,6 +356,9 @@ class VideoCodec(ProtoEnum):
     AV1 = 2
     VP9 = 3
     H265 = 4
+
+    if TYPE_CHECKING:
+        ValueType: TypeAlias = "VideoCodec"
 
 
 class BackupCodecPolicy(ProtoEnum):
@@ -298,6 +370,9 @@ class BackupCodecPolicy(ProtoEnum):
     """Both are sent, each for those who watch it."""
     REGRESSION = 2
     """It ends: everybody gets the backup codec."""
+
+    if TYPE_CHECKING:
+        ValueType: TypeAlias = "BackupCodecPolicy"
 
 
 class VideoEncoderBackend(ProtoEnum):
@@ -311,6 +386,9 @@ class VideoEncoderBackend(ProtoEnum):
     ENCODER_BACKEND_VIDEOTOOLBOX = 5
     ENCODER_BACKEND_PRE_ENCODED = 6
 
+    if TYPE_CHECKING:
+        ValueType: TypeAlias = "VideoEncoderBackend"
+
 
 class VideoQuality(ProtoEnum):
     """A simulcast layer by quality."""
@@ -318,6 +396,9 @@ class VideoQuality(ProtoEnum):
     VIDEO_QUALITY_LOW = 0
     VIDEO_QUALITY_MEDIUM = 1
     VIDEO_QUALITY_HIGH = 2
+
+    if TYPE_CHECKING:
+        ValueType: TypeAlias = "VideoQuality"
 
 
 class VideoRotation(ProtoEnum):
@@ -327,3 +408,6 @@ class VideoRotation(ProtoEnum):
     VIDEO_ROTATION_90 = 1
     VIDEO_ROTATION_180 = 2
     VIDEO_ROTATION_270 = 3
+
+    if TYPE_CHECKING:
+        ValueType: TypeAlias = "VideoRotation"

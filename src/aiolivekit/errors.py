@@ -11,9 +11,11 @@ __all__ = [
     "CaptureError",
     "ChannelClosedError",
     "ClosedError",
+    "CodecUnavailableError",
     "ConnectError",
     "ConnectTimeoutError",
     "DataTimeoutError",
+    "EncryptionError",
     "EngineError",
     "FlightLogError",
     "ForkError",
@@ -22,6 +24,7 @@ __all__ = [
     "LiveKitError",
     "MediaError",
     "MediaFileError",
+    "MissingKeyError",
     "NegotiationError",
     "NotConnectedError",
     "OutboxFullError",
@@ -57,7 +60,15 @@ __all__ = [
 
 
 class LiveKitError(Exception):
-    """The base of all errors of this package."""
+    """The base of all errors of this package.
+
+    Args:
+        message: What went wrong.
+    """
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(message)
+        self.message = message
 
 
 class ClosedError(LiveKitError, RuntimeError):
@@ -240,6 +251,14 @@ class PacketTooLargeError(EngineError, ValueError):
         self.limit = limit
 
 
+class EncryptionError(EngineError):
+    """Something could not be encrypted end to end, or a key is not what it should be; nothing was sent in the clear."""
+
+
+class MissingKeyError(EncryptionError, LookupError):
+    """There is no key under that index."""
+
+
 class RequestError(EngineError):
     """The server refused a request.
 
@@ -317,6 +336,10 @@ class MediaError(LiveKitError):
 
 class UnsupportedError(MediaError, NotImplementedError):
     """What libwebrtc as it is here cannot do; the message names the alternative."""
+
+
+class CodecUnavailableError(UnsupportedError):
+    """A codec that libwebrtc as it is here does not have; of H.264 the message says how to get it."""
 
 
 class PlatformAudioError(MediaError):

@@ -8,10 +8,11 @@ from __future__ import annotations
 import os
 import ssl
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from random import Random
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
+from ._fields import Fields
 from .enums import (
     BackupCodecPolicy,
     ContinualGatheringPolicy,
@@ -47,32 +48,8 @@ __all__ = [
 ]
 
 
-class _Fields:
-    """`HasField` and `ClearField`, as on a protobuf message."""
-
-    def HasField(self, name: str) -> bool:  # noqa: N802 - protobuf's spelling
-        """Whether the field was set; raises `ValueError` for a name that is no field."""
-        self._check(name)
-        value = getattr(self, name)
-        return value.is_set if isinstance(value, _Fields) else value is not None
-
-    def ClearField(self, name: str) -> None:  # noqa: N802 - protobuf's spelling
-        """Set the field back to its default; raises `ValueError` for a name that is no field."""
-        self._check(name)
-        setattr(self, name, getattr(type(self)(), name))
-
-    @property
-    def is_set(self) -> bool:
-        """Whether any field was set."""
-        return any(self.HasField(f.name) for f in fields(self))  # type: ignore[arg-type]
-
-    def _check(self, name: str) -> None:
-        if all(f.name != name for f in fields(self)):  # type: ignore[arg-type]
-            raise ValueError(f"{type(self).__name__} has no field {name!r}")
-
-
 @dataclass
-class IceServer(_Fields):
+class IceServer(Fields):
     """A STUN or TURN server."""
 
     urls: list[str] = field(default_factory=list)
@@ -85,7 +62,7 @@ Priority = Literal["very-low", "low", "medium", "high"]
 
 
 @dataclass
-class VideoEncoding(_Fields):
+class VideoEncoding(Fields):
     """Bounds of a video encoder: bits a second, frames a second; and its priority (not in `livekit.rtc`)."""
 
     max_bitrate: int | None = None
@@ -94,7 +71,7 @@ class VideoEncoding(_Fields):
 
 
 @dataclass
-class AudioEncoding(_Fields):
+class AudioEncoding(Fields):
     """Bounds of an audio encoder: bits a second; and its priority (not in `livekit.rtc`)."""
 
     max_bitrate: int | None = None
@@ -102,7 +79,7 @@ class AudioEncoding(_Fields):
 
 
 @dataclass
-class FrameMetadata(_Fields):
+class FrameMetadata(Fields):
     """What travels beside a video frame: capture time in microseconds, a number, bytes of the application's."""
 
     user_timestamp: int | None = None
@@ -111,7 +88,7 @@ class FrameMetadata(_Fields):
 
 
 @dataclass
-class ParticipantTrackPermission(_Fields):
+class ParticipantTrackPermission(Fields):
     """Which of our tracks a participant may subscribe to."""
 
     participant_identity: str | None = None
@@ -120,7 +97,7 @@ class ParticipantTrackPermission(_Fields):
 
 
 @dataclass
-class TrackPublishOptions(_Fields):
+class TrackPublishOptions(Fields):
     """How a local track is published; what is left unset takes LiveKit's defaults.
 
     Args:
@@ -132,8 +109,10 @@ class TrackPublishOptions(_Fields):
         simulcast: Whether a picture is sent in layers; yes by default, where it is large enough.
         source: Where the track comes from.
         stream: The name of a group of tracks that are played in step.
-        preconnect_buffer: Announce that what was captured before the room was connected is sent too.
-        frame_metadata_features: Not supported (`UnsupportedError`).
+        preconnect_buffer: Send to the room's agent what was played before it listened, from when the track is being
+            published, or from `AudioSource.start_preconnect_buffer`.
+        frame_metadata_features: What of the metadata of captured pictures travels beside them (`FrameMetadata`); not
+            with H.264 (`UnsupportedError`).
         scalability_mode: Layers inside an encoding, such as `L3T3_KEY`; the picture is then sent in one encoding.
         video_encoder: There are software encoders only; anything else is not supported (`UnsupportedError`).
         degradation_preference: What of a picture is given up first when bandwidth or time is short.
@@ -141,6 +120,17 @@ class TrackPublishOptions(_Fields):
             `livekit.rtc`). Layers of such a track that nobody watches are not sent, whatever `RoomOptions.dynacast`.
         backup_codec_policy: Whether the first codec is sent beside it then (not in `livekit.rtc`).
     """
+
+    _kinds: ClassVar = {
+        "video_encoding": VideoEncoding.of,
+        "audio_encoding": AudioEncoding.of,
+        "video_codec": VideoCodec,
+        "source": TrackSource,
+        "video_encoder": VideoEncoderBackend,
+        "degradation_preference": DegradationPreference,
+        "backup_codec": VideoCodec,
+        "backup_codec_policy": BackupCodecPolicy,
+    }
 
     video_encoding: VideoEncoding = field(default_factory=VideoEncoding)
     audio_encoding: AudioEncoding = field(default_factory=AudioEncoding)
@@ -270,7 +260,7 @@ class BackoffPolicy:
 
     attempts: int = 10
     duration: float = 45.0
-    first: float = 0.05
+    first: float = 0.02
     base: float = 0.3
     cap: float = 7.0
 
@@ -367,6 +357,9 @@ class RoomOptions:
     Args:
         auto_subscribe: Subscribe to tracks as they are published.
         dynacast: Stop sending simulcast layers nobody watches.
+        adaptive_stream: Be sent each video track as large as its `VideoStream`s need it (`VideoStream.wanted_size`),
+            and not at all while it has none, or all are hidden (not in `livekit.rtc`). What is said of a publication by
+            `set_enabled`, `set_video_quality`, `set_video_dimensions` counts instead.
         e2ee: The older name of `encryption`; encrypts media only.
         encryption: End-to-end encryption of media and data.
         rtc_config: ICE settings.
@@ -396,6 +389,8 @@ class RoomOptions:
     connect_timeout: float | None = None
     single_peer_connection: bool | None = None
     data_stream: DataStreamOptions | None = None
+    # What is above are the official SDK's, in its order.
+    adaptive_stream: bool = False
     join_retries: int = 3
     proxy: str | None = None
     ssl_context: ssl.SSLContext | None = None

@@ -1,10 +1,11 @@
 """Statistics of peer connections and tracks, as records with the official SDK's names.
 
-Each record is an `RtcStats`; exactly one of its members is set, the one its kind is called by:
+Each record is an `RtcStats`; exactly one of its members is set, the one its kind is called by. As of a message, the
+others are there too, with nothing in them:
 
 ```python
 for record in await track.get_stats():
-    if record.inbound_rtp is not None:
+    if record.HasField("inbound_rtp"):
         print(record.inbound_rtp.received.packets_lost)
 ```
 
@@ -578,22 +579,22 @@ class Certificate(_Record):
 
 
 class RtcStats(_Record):
-    """A record: the member its kind is called by is set."""
+    """A record: the member its kind is called by is set, the others have no values (`HasField`)."""
 
-    codec: Codec | None = None
-    inbound_rtp: InboundRtp | None = None
-    outbound_rtp: OutboundRtp | None = None
-    remote_inbound_rtp: RemoteInboundRtp | None = None
-    remote_outbound_rtp: RemoteOutboundRtp | None = None
-    media_source: MediaSource | None = None
-    media_playout: MediaPlayout | None = None
-    peer_connection: PeerConnection | None = None
-    data_channel: DataChannel | None = None
-    transport: Transport | None = None
-    candidate_pair: CandidatePair | None = None
-    local_candidate: LocalCandidate | None = None
-    remote_candidate: RemoteCandidate | None = None
-    certificate: Certificate | None = None
+    codec: Codec = Codec()
+    inbound_rtp: InboundRtp = InboundRtp()
+    outbound_rtp: OutboundRtp = OutboundRtp()
+    remote_inbound_rtp: RemoteInboundRtp = RemoteInboundRtp()
+    remote_outbound_rtp: RemoteOutboundRtp = RemoteOutboundRtp()
+    media_source: MediaSource = MediaSource()
+    media_playout: MediaPlayout = MediaPlayout()
+    peer_connection: PeerConnection = PeerConnection()
+    data_channel: DataChannel = DataChannel()
+    transport: Transport = Transport()
+    candidate_pair: CandidatePair = CandidatePair()
+    local_candidate: LocalCandidate = LocalCandidate()
+    remote_candidate: RemoteCandidate = RemoteCandidate()
+    certificate: Certificate = Certificate()
 
     def WhichOneof(self, name: str = "stats") -> str | None:  # noqa: N802 - protobuf's spelling
         """Return which member is set, as a protobuf message does.

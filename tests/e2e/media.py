@@ -75,22 +75,61 @@ def i420(width: int, height: int, y: int, u: int, v: int) -> bytes:
 
 async def show_colours(rtc: Any, source: Any, width: int, height: int, shown: list[int], fps: int = 20) -> None:
     """Send frames of one colour until cancelled; `shown` counts them."""
+    await _show(rtc, source, width, height, shown, fps, lambda data, _number: data)
+
+
+async def show_numbers(rtc: Any, source: Any, width: int, height: int, shown: list[int], fps: int = 20) -> None:
+    """The same, with the number of each frame in stripes along the bottom; `read_number` reads it."""
+
+    def number_it(data: bytes, number: int) -> bytes:
+        pixels = np.frombuffer(data, dtype=np.uint8).copy()
+        luma = pixels[: width * height].reshape(height, width)
+        for place, stripe in enumerate(_stripes(luma)):
+            stripe[:] = _BRIGHT if number >> place & 1 else _DARK
+        return pixels.tobytes()
+
+    await _show(rtc, source, width, height, shown, fps, number_it)
+
+
+async def _show(
+    rtc: Any, source: Any, width: int, height: int, shown: list[int], fps: int, draw: Callable[[bytes, int], bytes]
+) -> None:
+    plain = i420(width, height, 180, 90, 160)
     while True:
-        frame = rtc.VideoFrame(width, height, rtc.VideoBufferType.I420, i420(width, height, 180, 90, 160))
-        source.capture_frame(frame)
-        shown.append(len(shown) + 1)
+        number = len(shown) + 1
+        source.capture_frame(rtc.VideoFrame(width, height, rtc.VideoBufferType.I420, draw(plain, number)))
+        shown.append(number)
         # A frame that is late is not made up for: encoders drop frames that come in bursts.
         await asyncio.sleep(1 / fps)
 
 
-def planes(frame: Any) -> tuple[float, float, float]:
-    """The mean of each plane of an I420 frame."""
-    width, height = frame.width, frame.height
+_BITS = 10
+"""Stripes of a number: at 20 frames a second they begin again after 50 s, long after any deadline."""
+_BRIGHT, _DARK = 220, 60
+
+
+def _stripes(luma: np.ndarray) -> list[np.ndarray]:
+    """The stripes in the lowest eighth of a picture, the lowest bit first."""
+    height, width = luma.shape
+    return [luma[height * 7 // 8 :, place * width // _BITS : (place + 1) * width // _BITS] for place in range(_BITS)]
+
+
+def read_number(frame: Any) -> int:
+    """The number in the stripes of an I420 frame."""
     data = np.frombuffer(frame.data, dtype=np.uint8)
-    luma = width * height
-    chroma = ((width + 1) // 2) * ((height + 1) // 2)
+    luma = data[: frame.width * frame.height].reshape(frame.height, frame.width)
+    return sum(int(stripe.mean() > (_BRIGHT + _DARK) / 2) << place for place, stripe in enumerate(_stripes(luma)))
+
+
+def planes(frame: Any, share: float = 1.0) -> tuple[float, float, float]:
+    """The mean of each plane of an I420 frame, or of the upper `share` of its lines."""
+    width, height = frame.width, frame.height
+    half_width, half_height = (width + 1) // 2, (height + 1) // 2
+    data = np.frombuffer(frame.data, dtype=np.uint8)
+    luma, chroma = width * height, half_width * half_height
+    upper = int(half_height * share) * half_width
     return (
-        float(data[:luma].mean()),
-        float(data[luma : luma + chroma].mean()),
-        float(data[luma + chroma : luma + 2 * chroma].mean()),
+        float(data[: int(height * share) * width].mean()),
+        float(data[luma : luma + upper].mean()),
+        float(data[luma + chroma : luma + chroma + upper].mean()),
     )

@@ -12,6 +12,8 @@ import aiohttp
 
 import aiolivekit
 
+from ..patience import comes_true
+
 DEADLINE = 15.0
 """Seconds any one thing may take in these tests; generous, since the machine may be busy."""
 
@@ -72,16 +74,15 @@ class Recorder:
 
     async def wait(self, name: str, match: Callable[..., bool] = lambda *_: True) -> tuple[Any, ...]:
         """Return the arguments of the first event of that name that matches, past or to come."""
-        try:
-            async with asyncio.timeout(DEADLINE):
-                while True:
-                    self._changed.clear()
-                    for arguments in self.of(name):
-                        if match(*arguments):
-                            return arguments
-                    await self._changed.wait()
-        except TimeoutError:
-            raise AssertionError(f"no {name} came; there were {[event for event, _ in self.events]}") from None
+        found: list[tuple[Any, ...]] = []
+
+        def came() -> bool:
+            found[:] = (arguments for arguments in self.of(name) if match(*arguments))
+            return bool(found)
+
+        if not await comes_true(came, DEADLINE, pause=0.1, wake=self._changed):
+            raise AssertionError(f"no {name} came; there were {[event for event, _ in self.events]}")
+        return found[0]
 
 
 class Sdk:
@@ -125,12 +126,8 @@ async def room_service(server: Any, method: str, body: dict[str, Any]) -> dict[s
 
 async def until(condition: Callable[[], bool], what: str) -> None:
     """Wait for something that has no event of its own."""
-    try:
-        async with asyncio.timeout(DEADLINE):
-            while not condition():
-                await asyncio.sleep(0.01)
-    except TimeoutError:
-        raise AssertionError(f"never happened: {what}") from None
+    if not await comes_true(condition, DEADLINE):
+        raise AssertionError(f"never happened: {what}")
 
 
 @asynccontextmanager

@@ -24,7 +24,7 @@ rtc: Any = OURS.rtc
 
 async def outbound(track: Any) -> dict[str, OutboundRtpStreamStats]:
     """What is sent of a track, by rid."""
-    sent = [each.outbound_rtp.outbound for each in await track.get_stats() if each.outbound_rtp is not None]
+    sent = [each.outbound_rtp.outbound for each in await track.get_stats() if each.HasField("outbound_rtp")]
     return {each.rid: each for each in sent}
 
 

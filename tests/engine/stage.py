@@ -18,6 +18,7 @@ from aiolivekit.room.engine_options import engine_options_of
 from aiolivekit.testing import EmbeddedServer
 
 from ..e2e.sdk import Recorder
+from ..patience import comes_true
 from ..unit.engine.scripted import Soon
 
 __all__ = ["DEADLINE", "Stage", "hurried", "on_stage", "until"]
@@ -43,12 +44,8 @@ def hurried(monkeypatch: pytest.MonkeyPatch, *, attempts: int = 8) -> None:
 
 
 async def until(condition: Callable[[], bool], what: str) -> None:
-    try:
-        async with asyncio.timeout(DEADLINE):
-            while not condition():
-                await asyncio.sleep(0.005)
-    except TimeoutError:
-        raise AssertionError(f"never happened: {what}") from None
+    if not await comes_true(condition, DEADLINE, pause=0.005):
+        raise AssertionError(f"never happened: {what}")
 
 
 class Stage:

@@ -20,7 +20,8 @@ from types import TracebackType
 from typing import Any, Self
 
 FOLDER = Path(__file__).parent / "browser"
-START_DEADLINE = 60.0
+START_DEADLINE = 120.0
+"""Seconds until the browser, or a page of it, must be there; it takes seconds where nothing else is going on."""
 CALL_DEADLINE = 40.0
 STOP_DEADLINE = 10.0
 
@@ -121,7 +122,7 @@ class Chromium:
         """Return a page nobody else has."""
         if self._free:
             return self._free.popleft()
-        return Page(self, await self.request("open"))
+        return Page(self, await self.request("open", START_DEADLINE))
 
     async def give_back(self, page: Page) -> None:
         """Take a page back; one that cannot be reset is closed."""

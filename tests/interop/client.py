@@ -32,6 +32,10 @@ class RefusedError(Exception):
     """The server, or the client in its name, refused what was asked for."""
 
 
+class StreamRefusedError(Exception):
+    """A stream takes nothing any more."""
+
+
 class RpcFailedError(Exception):
     """An RPC ended in an error."""
 
@@ -86,7 +90,9 @@ class Client(ABC):
     # -- the room --
 
     @abstractmethod
-    async def join(self, url: str, token: str, *, single: bool, auto_subscribe: bool = True) -> None:
+    async def join(
+        self, url: str, token: str, *, single: bool, auto_subscribe: bool = True, dynacast: bool = False
+    ) -> None:
         """Join; raises `JoinRefusedError`."""
 
     @abstractmethod
@@ -170,7 +176,31 @@ class Client(ABC):
 
     @abstractmethod
     async def receive_streams(self, topic: str) -> None:
-        """From now on record `text_received` and `bytes_received` for the topic."""
+        """From now on record `text_received` and `bytes_received` for the topic.
+
+        Before them `stream_begun`, and `stream_arriving` with the first piece; `stream_failed` in their place if a
+        stream breaks off.
+        """
+
+    @abstractmethod
+    async def receive_digests(self, topic: str) -> None:
+        """From now on record `digest_received` for the topic: the size and the SHA-256 of each stream."""
+
+    @abstractmethod
+    async def send_repeated(self, block: bytes, size: int, *, topic: str, to: Sequence[str] = ()) -> str:
+        """Send `repeated(block, size)`, made where it is sent; return the stream's id."""
+
+    @abstractmethod
+    async def open_stream(self, topic: str, to: Sequence[str] = ()) -> str:
+        """Begin a text that is written piece by piece; return its id."""
+
+    @abstractmethod
+    async def write_stream(self, stream_id: str, text: str) -> None:
+        """Raises `StreamRefusedError`."""
+
+    @abstractmethod
+    async def end_stream(self, stream_id: str) -> None:
+        """Raises `StreamRefusedError`."""
 
     @abstractmethod
     async def send_text(
@@ -183,6 +213,10 @@ class Client(ABC):
     @abstractmethod
     async def send_chat(self, text: str) -> None:
         """Write to everybody; others record `chat_message_received`."""
+
+    @abstractmethod
+    async def press_key(self, code: int, digit: str) -> None:
+        """Send a telephone key; others record `sip_dtmf_received`."""
 
     @abstractmethod
     async def serve_rpc(self, method: str) -> None:
@@ -217,6 +251,14 @@ class Client(ABC):
 
     @abstractmethod
     async def set_attributes(self, attributes: dict[str, str]) -> None: ...
+
+
+def repeated(block: bytes, size: int) -> bytes:
+    """Repeat a block, each time with its bytes changed, so that nothing is the same again."""
+    rounds = -(-size // len(block))
+    return b"".join(block.translate(bytes(value ^ number & 255 for value in range(256))) for number in range(rounds))[
+        :size
+    ]
 
 
 async def eventually(question: Callable[[], Awaitable[Any]], what: str) -> Any:

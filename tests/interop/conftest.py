@@ -69,11 +69,13 @@ class Stage:
         self._exits.push_async_callback(client.close)
         return client
 
-    async def join(self, kind: ClientKind, identity: str, *, auto_subscribe: bool = True, **claims: Any) -> Client:
+    async def join(
+        self, kind: ClientKind, identity: str, /, *, auto_subscribe: bool = True, dynacast: bool = False, **claims: Any
+    ) -> Client:
         """A client that has joined; the claims are those of its token."""
         client = await self.client(kind, identity)
         token = self.server.token(identity, **claims)
-        await client.join(self.server.url, token, single=self.single, auto_subscribe=auto_subscribe)
+        await client.join(self.server.url, token, single=self.single, auto_subscribe=auto_subscribe, dynacast=dynacast)
         return client
 
     async def acquaint(self, *clients: Client) -> None:

@@ -6,8 +6,12 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+from ..patience import comes_true
+
 DEADLINE = 25.0
 """Seconds any one thing may take in this suite; generous, since the machine may be busy."""
+LARGE_DEADLINE = 600.0
+"""Seconds for what is large."""
 
 Details = dict[str, Any]
 
@@ -36,23 +40,20 @@ class Events:
             if event == name and all(details.get(key) == value for key, value in match.items())
         ]
 
-    async def wait(self, name: str, /, *, count: int = 1, since: int = 0, **match: Any) -> Details:
-        """Return the `count`th event like that, past or to come."""
+    async def wait(
+        self, name: str, /, *, count: int = 1, since: int = 0, within: float = DEADLINE, **match: Any
+    ) -> Details:
+        """Return the `count`th event like that, past or to come `within` so many seconds."""
         found: list[Details] = []
 
         def there() -> bool:
             found[:] = self.of(name, since=since, **match)
             return len(found) >= count
 
-        await self.until(there, lambda: f"{count} × {name} {match}")
+        await self.until(there, lambda: f"{count} × {name} {match}", within)
         return found[count - 1]
 
-    async def until(self, condition: Callable[[], Any], what: Callable[[], str]) -> None:
+    async def until(self, condition: Callable[[], Any], what: Callable[[], str], within: float = DEADLINE) -> None:
         """Wait for something events bring about."""
-        try:
-            async with asyncio.timeout(DEADLINE):
-                while not condition():
-                    self._changed.clear()
-                    await self._changed.wait()
-        except TimeoutError:
-            raise AssertionError(f"never came: {what()}; there were {self.all}") from None
+        if not await comes_true(condition, within, pause=0.1, wake=self._changed):
+            raise AssertionError(f"never came: {what()}; there were {self.all}")

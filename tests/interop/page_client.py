@@ -20,9 +20,10 @@ from .client import (
     RpcFailedError,
     Scenario,
     Seen,
+    StreamRefusedError,
     Tone,
 )
-from .events import DEADLINE
+from .events import DEADLINE, LARGE_DEADLINE
 
 SCENARIOS: dict[Scenario, str] = {"resume": "signal-reconnect", "restart": "full-reconnect"}
 
@@ -57,8 +58,12 @@ class PageClient(Client):
 
     # -- the room --
 
-    async def join(self, url: str, token: str, *, single: bool, auto_subscribe: bool = True) -> None:
-        answer = await self._call("join", url=url, token=token, single=single, autoSubscribe=auto_subscribe)
+    async def join(
+        self, url: str, token: str, *, single: bool, auto_subscribe: bool = True, dynacast: bool = False
+    ) -> None:
+        answer = await self._call(
+            "join", url=url, token=token, single=single, autoSubscribe=auto_subscribe, dynacast=dynacast
+        )
         if "refused" in answer:
             raise JoinRefusedError(f"{answer['reason']} {answer['status']}: {answer['message']}")
 
@@ -132,6 +137,30 @@ class PageClient(Client):
     async def receive_streams(self, topic: str) -> None:
         await self._call("receiveStreams", topic=topic)
 
+    async def receive_digests(self, topic: str) -> None:
+        await self._call("receiveDigests", topic=topic)
+
+    async def send_repeated(self, block: bytes, size: int, *, topic: str, to: Sequence[str] = ()) -> str:
+        answer = await self._page.call(
+            "sendRepeated", within=LARGE_DEADLINE, block=_text(block), size=size, to=list(to), topic=topic
+        )
+        return str(answer)
+
+    async def open_stream(self, topic: str, to: Sequence[str] = ()) -> str:
+        return str(await self._call("openStream", topic=topic, to=list(to)))
+
+    async def write_stream(self, stream_id: str, text: str) -> None:
+        try:
+            await self._call("writeStream", id=stream_id, text=text)
+        except PageError as error:
+            raise StreamRefusedError(str(error)) from error
+
+    async def end_stream(self, stream_id: str) -> None:
+        try:
+            await self._call("endStream", id=stream_id)
+        except PageError as error:
+            raise StreamRefusedError(str(error)) from error
+
     async def send_text(
         self, text: str, *, topic: str, to: Sequence[str] = (), attributes: Mapping[str, str] | None = None
     ) -> None:
@@ -142,6 +171,9 @@ class PageClient(Client):
 
     async def send_chat(self, text: str) -> None:
         await self._call("sendChat", text=text)
+
+    async def press_key(self, code: int, digit: str) -> None:
+        await self._call("pressKey", code=code, digit=digit)
 
     async def serve_rpc(self, method: str) -> None:
         await self._call("serveRpc", method=method)

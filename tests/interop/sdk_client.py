@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from types import ModuleType
 from typing import Any
@@ -25,7 +26,9 @@ from .client import (
     RpcFailedError,
     Scenario,
     Seen,
+    StreamRefusedError,
     Tone,
+    repeated,
 )
 from .events import DEADLINE
 from .view import View
@@ -56,6 +59,7 @@ class SdkClient(Client):
         self._tasks: set[asyncio.Task[None]] = set()
         self._sources: list[Any] = []
         self._views: dict[int, View] = {}
+        self.writers: dict[str, Any] = {}
         self._data_tracks: dict[str, Any] = {}
         self._remote_data_tracks: dict[str, Any] = {}
         self._data_streams: dict[str, Any] = {}
@@ -109,6 +113,11 @@ class SdkClient(Client):
         on("data_track_unpublished", lambda sid: {"sid": sid})
         if self._rtc is aiolivekit:
             on("chat_message_received", lambda message, p: {"identity": p.identity, "text": message.message})
+        on(
+            "sip_dtmf_received",
+            lambda key: {"identity": _identity(key.participant), "code": key.code, "digit": key.digit},
+        )
+        on("transcription_received", self._describe_transcription)
         on("reconnecting", dict)
         on("reconnected", dict)
         reasons = self._rtc.DisconnectReason
@@ -127,10 +136,17 @@ class SdkClient(Client):
 
     def _describe_packet(self, packet: Any) -> dict[str, Any]:
         return {
-            "identity": packet.participant.identity if packet.participant is not None else None,
+            "identity": _identity(packet.participant),
             "data": bytes(packet.data),
             "topic": packet.topic or "",
             "reliable": packet.kind == self._rtc.DataPacketKind.KIND_RELIABLE,
+        }
+
+    def _describe_transcription(self, segments: Any, participant: Any, publication: Any) -> dict[str, Any]:
+        return {
+            "identity": _identity(participant),
+            "sid": None if publication is None else publication.sid,
+            "segments": [[each.id, each.text, each.language, each.final] for each in segments],
         }
 
     def _describe_data_track(self, track: Any) -> dict[str, Any]:
@@ -139,8 +155,10 @@ class SdkClient(Client):
 
     # -- the room --
 
-    async def join(self, url: str, token: str, *, single: bool, auto_subscribe: bool = True) -> None:
-        options = self._rtc.RoomOptions(single_peer_connection=single, auto_subscribe=auto_subscribe)
+    async def join(
+        self, url: str, token: str, *, single: bool, auto_subscribe: bool = True, dynacast: bool = False
+    ) -> None:
+        options = self._rtc.RoomOptions(single_peer_connection=single, auto_subscribe=auto_subscribe, dynacast=dynacast)
         refusal = aiolivekit.ConnectError if self._rtc is aiolivekit else self._rtc.ConnectError
         try:
             await self.room.connect(url, token, options)
@@ -312,24 +330,80 @@ class SdkClient(Client):
         )
 
     async def receive_streams(self, topic: str) -> None:
-        def text(reader: Any, identity: str) -> None:
-            async def read() -> None:
-                content = await reader.read_all()
-                attributes = dict(reader.info.attributes or {})
-                self.events.add("text_received", identity=identity, topic=topic, text=content, attributes=attributes)
+        add = self.events.add
 
-            self._background(read())
+        async def read(kind: str, reader: Any, identity: str) -> None:
+            about = {"kind": kind, "identity": identity, "topic": topic, "id": reader.info.stream_id}
+            add("stream_begun", **about)
+            pieces: list[Any] = []
+            try:
+                async for piece in reader:
+                    pieces.append(piece if kind == "text" else bytes(piece))
+                    if len(pieces) == 1:
+                        add("stream_arriving", **about)
+            except ConnectionError as error:
+                text = "".join(pieces) if kind == "text" else ""
+                add("stream_failed", **about, size=sum(map(len, pieces)), text=text, message=str(error))
+                return
+            if kind == "text":
+                attributes = dict(reader.info.attributes or {})
+                add("text_received", **about, text="".join(pieces), attributes=attributes)
+            else:
+                add("bytes_received", **about, data=b"".join(pieces), stream_name=reader.info.name)
+
+        self._handle_streams(topic, read)
+
+    def _handle_streams(self, topic: str, read: Callable[[str, Any, str], Coroutine[Any, Any, None]]) -> None:
+        def text(reader: Any, identity: str) -> None:
+            self._background(read("text", reader, identity))
 
         def binary(reader: Any, identity: str) -> None:
-            async def read() -> None:
-                data = b"".join([bytes(chunk) async for chunk in reader])
-                name = reader.info.name
-                self.events.add("bytes_received", identity=identity, topic=topic, data=data, stream_name=name)
-
-            self._background(read())
+            self._background(read("bytes", reader, identity))
 
         self.room.register_text_stream_handler(topic, text)
         self.room.register_byte_stream_handler(topic, binary)
+
+    async def receive_digests(self, topic: str) -> None:
+        async def read(kind: str, reader: Any, identity: str) -> None:
+            size, digest = 0, hashlib.sha256()
+            async for piece in reader:
+                data = piece.encode() if kind == "text" else bytes(piece)
+                size += len(data)
+                digest.update(data)
+            self.events.add(
+                "digest_received",
+                kind=kind,
+                identity=identity,
+                topic=topic,
+                id=reader.info.stream_id,
+                size=size,
+                sha256=digest.hexdigest(),
+            )
+
+        self._handle_streams(topic, read)
+
+    async def send_repeated(self, block: bytes, size: int, *, topic: str, to: Sequence[str] = ()) -> str:
+        info = await self.room.local_participant.send_bytes(
+            repeated(block, size), topic=topic, name="repeated", destination_identities=list(to)
+        )
+        return str(info.stream_id)
+
+    async def open_stream(self, topic: str, to: Sequence[str] = ()) -> str:
+        writer = await self.room.local_participant.stream_text(topic=topic, destination_identities=list(to))
+        self.writers[writer.info.stream_id] = writer
+        return str(writer.info.stream_id)
+
+    async def write_stream(self, stream_id: str, text: str) -> None:
+        try:
+            await self.writers[stream_id].write(text)
+        except (ConnectionError, RuntimeError) as error:
+            raise StreamRefusedError(str(error)) from error
+
+    async def end_stream(self, stream_id: str) -> None:
+        try:
+            await self.writers[stream_id].aclose()
+        except (ConnectionError, RuntimeError) as error:
+            raise StreamRefusedError(str(error)) from error
 
     async def send_text(
         self, text: str, *, topic: str, to: Sequence[str] = (), attributes: Mapping[str, str] | None = None
@@ -344,6 +418,9 @@ class SdkClient(Client):
     async def send_chat(self, text: str) -> None:
         await self.room.local_participant.send_chat_message(text)
 
+    async def press_key(self, code: int, digit: str) -> None:
+        await self.room.local_participant.publish_dtmf(code=code, digit=digit)
+
     async def serve_rpc(self, method: str) -> None:
         async def answer(call: Any) -> str:
             if call.payload == "fail":
@@ -355,7 +432,11 @@ class SdkClient(Client):
     async def perform_rpc(self, to: str, method: str, payload: str) -> str:
         try:
             answer = await self.room.local_participant.perform_rpc(
-                destination_identity=to, method=method, payload=payload, response_timeout=DEADLINE
+                destination_identity=to,
+                method=method,
+                payload=payload,
+                response_timeout=2 * DEADLINE,
+                max_round_trip_latency=DEADLINE,
             )
         except self._rtc.RpcError as error:
             raise RpcFailedError(error.code, error.message, error.data or "") from error
@@ -411,6 +492,10 @@ class SdkClient(Client):
 
     async def set_attributes(self, attributes: dict[str, str]) -> None:
         await self.room.local_participant.set_attributes(attributes)
+
+
+def _identity(participant: Any) -> str | None:
+    return None if participant is None else str(participant.identity)
 
 
 def _describe(participant: Any) -> Seen:

@@ -40,6 +40,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.matrix", description=__doc__)
     parser.add_argument("--shard", default="1/1", metavar="I/N", help="play every Nth cell, from the Ith")
     parser.add_argument("--messages", type=int, default=_FULL.count, help="numbered messages each way (%(default)s)")
+    parser.add_argument("--tries", type=int, default=3, help="a cell is wrong if it goes wrong as often (%(default)s)")
     parser.add_argument("--all", action="store_true", help="every cell instead of the covering set")
     parser.add_argument("--only", default="", metavar="TEXT", help="the cells whose names contain all of these words")
     parser.add_argument("--state", type=Path, default=_ROOT / "build" / "fault-matrix", help="where the state is kept")
@@ -59,7 +60,8 @@ def main() -> int:
     state = arguments.state / f"shard-{index}-of-{count}.json"
     if arguments.fresh:
         state.unlink(missing_ok=True)
-    asyncio.run(_play_all(mine, state, Traffic(arguments.messages, _FULL.pause), again=arguments.again))
+    traffic = Traffic(arguments.messages, _FULL.pause)
+    asyncio.run(_play_all(mine, state, traffic, again=arguments.again, tries=arguments.tries))
     played = _merged(arguments.state)
     results = {name: played[name] for name in map(str, chosen) if name in played}
     if arguments.record:
@@ -71,16 +73,22 @@ def main() -> int:
     return 1 if wrong else 0
 
 
-async def _play_all(cells: list[Cell], state: Path, traffic: Traffic, *, again: bool) -> None:
+async def _play_all(cells: list[Cell], state: Path, traffic: Traffic, *, again: bool, tries: int) -> None:
     done = _read(state)
     # Another shard, or other shards of an earlier run, may have played it.
     before_us = _merged(state.parent)
     with _servers() as servers:
         for number, cell in enumerate(cells, 1):
+            result: dict[str, Any] = {}
             before = before_us.get(str(cell))
             if before is not None and (before["ok"] or not again):
                 continue
-            result = await _play_one(cell, servers, traffic)
+            # All limits in a cell are times, and on a machine that does other work a cell may meet a standstill.
+            for number_of_try in range(1, tries + 1):
+                result = {**await _play_one(cell, servers, traffic), "tries": number_of_try}
+                if result["ok"]:
+                    break
+                print(f"{number}/{len(cells)} {cell}: went wrong: {result['error']}", flush=True)
             done[str(cell)] = result
             state.with_suffix(".new").write_text(json.dumps(done, indent=1))
             state.with_suffix(".new").replace(state)

@@ -18,6 +18,7 @@ from aiolivekit.testing import EmbeddedServer, FaultProxy, LiveKitServer, RealSe
 
 from ..e2e import media
 from ..e2e.sdk import DEADLINE, Recorder, room_service
+from ..patience import comes_true
 
 __all__ = ["Side", "Stage", "within"]
 
@@ -30,12 +31,8 @@ _POLL = 0.01
 
 async def within(seconds: float, condition: Callable[[], bool], what: str) -> None:
     """Wait for something; raises `AssertionError` when it does not come in time."""
-    try:
-        async with asyncio.timeout(seconds):
-            while not condition():
-                await asyncio.sleep(_POLL)
-    except TimeoutError:
-        raise AssertionError(f"not within {seconds:g} s: {what}") from None
+    if not await comes_true(condition, seconds, pause=_POLL):
+        raise AssertionError(f"not within {seconds:g} s: {what}")
 
 
 class Side:

@@ -43,7 +43,9 @@ class Stream:
         self.refused: dict[int, str] = {}
         """Those that were not taken, and why: the sender knows of them."""
         self.undelivered = 0
-        """Of how many the sender was told that they may not have arrived."""
+        """Of how many the sender was told that they may not have arrived at anybody."""
+        self.absent = 0
+        """Of how many the sender was told that somebody may not have got them, who was out of the room."""
         self._sender = sender
         self._count = count
         self._pause = pause
@@ -59,8 +61,11 @@ class Stream:
         if packet.topic == self.topic:
             self.heard.append(int(packet.data))
 
-    def _told(self, count: int, _reason: str) -> None:
-        self.undelivered += count
+    def _told(self, count: int, reason: str) -> None:
+        if reason.endswith(" the room"):
+            self.absent += count
+        else:
+            self.undelivered += count
 
     def struck(self) -> None:
         """Take note of what has arrived when the fault happens; the rest is on its way, or not sent yet."""
@@ -91,9 +96,13 @@ class Stream:
             self.begun.set()
 
     async def wait_last(self) -> None:
-        """Wait until the last one has arrived."""
+        """Wait until the last one has arrived, and its sender was told of those that have not."""
         last = max(self.sent, default=None)
         await until(lambda: last is None or self.heard[-1:] == [last], f"the last message of {self.topic}")
+        await until(
+            lambda: len(self.sent) - len(set(self.heard)) <= self.undelivered + self.absent,
+            f"a word on what is missing of {self.topic}",
+        )
 
     def check(self, *, exact: bool, receiver_back: float | None, sender_restarted: bool) -> dict[str, int]:
         """Check what has arrived, and return the account.
@@ -101,7 +110,7 @@ class Stream:
         Args:
             exact: Whether nothing may be missing.
             receiver_back: When the receiver was in the room again, if it had to join anew: what was on its way to its
-                old session, or sent before, may be lost on the server, which tells nobody (`time.monotonic()`).
+                old session, or sent before, may be lost on the server; the sender is told (`time.monotonic()`).
             sender_restarted: Whether the sender had to join again.
         """
         heard = self.heard
@@ -119,6 +128,7 @@ class Stream:
             "missing": len(missing),
             "refused": len(self.refused),
             "undelivered": self.undelivered,
+            "absent": self.absent,
         }
         if exact:
             assert not missing, f"{self.topic}: missing {missing[:10]} of {account}"
@@ -126,6 +136,7 @@ class Stream:
         elif unexplained:
             assert sender_restarted, f"{self.topic}: lost without a word: {account}"
             assert unexplained <= self.undelivered, f"{self.topic}: more lost than told: {account}"
+        assert len(missing) <= self.undelivered + self.absent, f"{self.topic}: more lost than told: {account}"
         return account
 
 

@@ -60,8 +60,10 @@ class Person:
             }
         )
 
-    def _not_delivered(self, count: int, _reason: str) -> None:
-        self._undelivered += count
+    def _not_delivered(self, count: int, reason: str) -> None:
+        # Of those for somebody who was out of the room nothing is asked: who it was, and why, shows in the view.
+        if not reason.endswith(" the room"):
+            self._undelivered += count
 
     async def join(self, url: str, token: str, single: bool, frequency: float) -> None:
         """Join, and publish a tone."""

@@ -7,7 +7,8 @@ the same view of the room as the server's, and hear everybody; at the end nothin
 
 Messages must come in order and once. One may be missing only if its sender or its receiver was being replaced (a
 restart: the protocol drops what is sent to somebody who is out of the room, and loses what is on its way from
-somebody whose session ends); durable messages must not be missing at all.
+somebody whose session ends), and only if its sender was told: of as many packets of its own that may not have arrived,
+or that may not have reached that receiver. Durable messages must not be missing at all.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import os
 import random
 import threading
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -39,6 +41,8 @@ _QUICK_SECONDS = 30.0
 _BACK = 60.0
 """Seconds after a fault within which everybody has to be connected again."""
 _HEARD = 20.0
+_TOLD = 25.0
+"""Seconds after which a sender has been told of everybody who was lost to the room."""
 _PERIOD = 0.02
 _DURABLE_PERIOD = 0.1
 _RATE = 48_000
@@ -89,6 +93,7 @@ class _Person:
         self.missed = 0
         self.restarts: list[list[float]] = []
         self.undelivered = 0
+        self.lost_on: Counter[str] = Counter()
         self.refused = 0
         self.ended = False
         self._sid = ""
@@ -181,8 +186,11 @@ class _Person:
             self._sid = sid
             self.restarts.append([self._since, time.monotonic()])
 
-    def _not_delivered(self, count: int, _reason: str) -> None:
-        self.undelivered += count
+    def _not_delivered(self, count: int, reason: str) -> None:
+        if reason.endswith(" the room"):
+            self.lost_on[reason.partition(" ")[0]] += count
+        else:
+            self.undelivered += count
 
     def _told_of_missing(self, _participant: Any, count: int) -> None:
         self.missed += count
@@ -288,6 +296,26 @@ class _Scene:
         ):
             await asyncio.sleep(0.05)
 
+    async def all_told(self) -> None:
+        """Wait until nothing more can be told of who is out of the room, if anything is left to be told."""
+        end = time.monotonic() + _TOLD
+        while time.monotonic() < end and any(self.untold(a, b) for a in self.people for b in self.people if a != b):
+            await asyncio.sleep(0.05)
+
+    def gaps(self, receiver: str, sender: str) -> list[tuple[int, int, float]]:
+        """Return what is missing of somebody's messages at somebody."""
+        inbox, person = self.inbox(receiver, sender), self.people[sender]
+        found = [*inbox.gaps]
+        if inbox.last + 1 < len(person.sent_at) - person.refused:
+            found.append((inbox.last + 1, len(person.sent_at), time.monotonic()))
+        return found
+
+    def untold(self, receiver: str, sender: str) -> int:
+        """Return how many more are missing than the sender was told of."""
+        person = self.people[sender]
+        lost = sum(following - first for first, following, _ in self.gaps(receiver, sender))
+        return max(0, lost - person.undelivered - person.lost_on[receiver])
+
     def kept_inbox(self, receiver: str, sender: str) -> _Inbox:
         return self.people[receiver].kept_inboxes.setdefault(sender, _Inbox())
 
@@ -341,6 +369,7 @@ async def run(*, quick: bool) -> dict[str, Any]:
             await person.stop_sending()
         await scene.all_kept_there()
         await asyncio.sleep(2.0)
+        await scene.all_told()
         counts = _judge(scene, problems)
     after = await _settled_left(before)
     if _more(after, before):
@@ -367,7 +396,7 @@ async def _save_flights(scene: _Scene, seed: int) -> None:
 
 def _judge(scene: _Scene, problems: list[str]) -> dict[str, Any]:
     people = scene.people
-    sent = missing = excused = 0
+    sent = missing = excused = untold = 0
     for receiver in people.values():
         problems += [f"{receiver.name}: a durable message was refused: {why}" for why in receiver.kept_refused]
         for sender in people.values():
@@ -382,13 +411,14 @@ def _judge(scene: _Scene, problems: list[str]) -> dict[str, Any]:
             problems += [f"{pair} {first} to {following - 1} missing" for first, following, _ in kept.gaps]
             if kept.last + 1 < sender.kept:
                 problems.append(f"{pair} {kept.last + 1} to {sender.kept - 1} missing at the end")
-            gaps = [*inbox.gaps]
-            if inbox.last + 1 < len(sender.sent_at) - sender.refused:
-                gaps.append((inbox.last + 1, len(sender.sent_at), time.monotonic()))
+            gaps = scene.gaps(receiver.name, sender.name)
+            if more := scene.untold(receiver.name, sender.name):
+                problems.append(f"{sender.name} to {receiver.name}: of {more} missing messages nobody was told")
+                untold += more
+            missing += sum(following - first for first, following, _ in gaps)
             for first, following, _ in gaps:
                 for number in range(first, following):
                     moment = sender.sent_at[number]
-                    missing += 1
                     if sender.out_at(moment) or receiver.out_at(moment):
                         excused += 1
                     else:
@@ -399,8 +429,10 @@ def _judge(scene: _Scene, problems: list[str]) -> dict[str, Any]:
         "durable_told_missing": sum(person.missed for person in people.values()),
         "missing_around_restarts": excused,
         "missing_otherwise": missing - excused,
+        "missing_and_not_told": untold,
         "restarts": sum(len(person.restarts) for person in people.values()),
-        "reported_as_undelivered": sum(person.undelivered for person in people.values()),
+        "told_undelivered": sum(person.undelivered for person in people.values()),
+        "told_lost_on_who_was_out": sum(sum(person.lost_on.values()) for person in people.values()),
     }
 
 

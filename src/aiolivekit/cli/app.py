@@ -13,8 +13,10 @@ from typing import Annotated, Any
 import typer
 
 from .._version import __version__
+from .codecs import codecs
 from .demo.command import demo
 from .doctor.command import doctor
+from .dropin import dropin
 from .flight import flight
 from .join import join
 from .masking import secrets
@@ -67,6 +69,8 @@ app.command()(demo)
 app.command()(server)
 app.command()(doctor)
 app.command()(flight)
+app.add_typer(codecs, name="codecs")
+app.add_typer(dropin, name="dropin")
 
 
 class _LogLines(logging.Handler):

@@ -203,6 +203,10 @@ def _about_data(event: ev.RoomEvent) -> _Told:
         case ev.SipDtmfReceived(key):
             fields = {**_by(key.participant), "code": key.code, "digit": key.digit}
             return f"{_who(key.participant)} pressed {printable(key.digit)}", fields
+        case ev.MetricsReceived(metrics, who):
+            labels = [each.label for each in metrics.time_series] + [each.label for each in metrics.events]
+            words = ", ".join(printable(label) for label in dict.fromkeys(labels))
+            return f"{_who(who)} measured {clip(words, _TEXT_LIMIT)}", {**_by(who), "labels": labels}
         case ev.ChatMessageReceived(chat, who):
             fields = {**_by(who), "id": chat.id, "text": chat.message, "edited": chat.edit_timestamp is not None}
             return f"{_who(who)} wrote “{clip(printable(chat.message), _TEXT_LIMIT)}”", fields

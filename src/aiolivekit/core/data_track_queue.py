@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass
 
-from .data_track_packet import Packetizer
+from .data_track_packet import FrameEncryption, Packetizer
 
 __all__ = ["FrameQueue", "OutgoingFrame"]
 
@@ -18,11 +17,13 @@ class OutgoingFrame:
         payload: Its bytes.
         timestamp: When it was pushed, in ticks of the packets' clock.
         user_timestamp: What the application says of its time.
+        encryption: How the bytes are encrypted.
     """
 
     payload: bytes
     timestamp: int
     user_timestamp: int | None = None
+    encryption: FrameEncryption | None = None
 
 
 class FrameQueue:
@@ -38,9 +39,10 @@ class FrameQueue:
     def __init__(self) -> None:
         self._packetizers: dict[int, Packetizer] = {}
         self._waiting: dict[int, OutgoingFrame] = {}
-        self._turns: deque[int] = deque()
+        self._turns: list[int] = []
         self._held: set[int] = set()
-        self._sending: deque[bytes] = deque()
+        # The next one is the last.
+        self._sending: list[bytes] = []
         self.replaced = 0
 
     def add(self, handle: int) -> None:
@@ -88,13 +90,15 @@ class FrameQueue:
         if not self._sending:
             if not self._turns:
                 return None
-            handle = self._turns.popleft()
+            handle = self._turns.pop(0)
             frame = self._waiting.pop(handle)
-            packets = self._packetizers[handle].packets(frame.payload, frame.timestamp, frame.user_timestamp)
+            packets = self._packetizers[handle].packets(
+                frame.payload, frame.timestamp, frame.user_timestamp, frame.encryption
+            )
             if len(packets) == 1:
                 return packets[0]
-            self._sending.extend(packets)
-        return self._sending.popleft()
+            self._sending = packets[::-1]
+        return self._sending.pop()
 
     def __bool__(self) -> bool:
         return bool(self._sending or self._turns)

@@ -42,6 +42,10 @@ _FLAPPING = 10.0
 """Seconds: a loss so soon after a recovery goes on with the delays where the last episode left them, or a server that
 takes us back only to lose us again would be asked without end and without pause."""
 
+_QUICK = 0.1
+"""Seconds: the delay after an attempt that failed as fast as that counts from when it was due. So those who lost the
+same server at once, and share their jitter, go on trying at the same times (`core.room_jitter`)."""
+
 
 class Mode(Enum):
     """How an attempt goes about it."""
@@ -172,6 +176,8 @@ class Reconnection:
     _hurried: int = 0
     _recovered: float | None = None
     _flaps: int = 0
+    _due: float = 0.0
+    """When the attempt under way was due."""
 
     @property
     def mode(self) -> Mode | None:
@@ -276,7 +282,7 @@ class Reconnection:
         if rule is None:
             return []
         assert cause is not None
-        before = self.mode
+        before, due = self.mode, self.deadline
         self.state, does = rule
         self.deadline = None
         effects: list[Effect] = []
@@ -284,11 +290,14 @@ class Reconnection:
             match do:
                 case Do.WAIT:
                     # A policy that would rather give up is asked when an attempt has failed; here is one to make.
-                    self.deadline = now + (self._delay(now) or 0.0)
+                    delay = self._delay(now) or 0.0
+                    quick = happening is Input.FAILED and now - self._due <= _QUICK
+                    self.deadline = max(now, (self._due if quick else now) + delay)
                 case Do.ANNOUNCE:
                     effects.append(Announce(_known(self.mode), cause))
                 case Do.ATTEMPT:
                     self.attempts += 1
+                    self._due = now if due is None else min(now, due)
                     mode = _known(self.mode)
                     if mode not in self._tried:
                         self._tried = (*self._tried, mode)

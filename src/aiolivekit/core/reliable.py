@@ -60,6 +60,11 @@ class ReceiveState:
             self._last.popitem(last=False)
         return True
 
+    def heard(self, publisher_sid: str) -> float | None:
+        """When something was received from a publisher, or `None` if that is not known."""
+        entry = self._last.get(publisher_sid)
+        return None if entry is None else entry[1]
+
     def snapshot(self, now: float) -> dict[str, int]:
         """Return the last number of each publisher heard within the ttl (`SyncState.datachannel_receive_states`)."""
         return {sid: last for sid, (last, heard) in self._last.items() if now - heard <= self._ttl}

@@ -56,10 +56,11 @@ class RpcError(LiveKitError):
         ErrorCode.UNSUPPORTED_VERSION: "Unsupported RPC version",
     }
 
+    message: str
+
     def __init__(self, code: int, message: str, data: str | None = None) -> None:
         super().__init__(message)
         self._code = code
-        self._message = message
         self._data = data
 
     @property
@@ -68,17 +69,12 @@ class RpcError(LiveKitError):
         return self._code
 
     @property
-    def message(self) -> str:
-        """In words."""
-        return self._message
-
-    @property
     def data(self) -> str | None:
         """More about it, or `None`."""
         return self._data
 
     def __repr__(self) -> str:
-        return f"RpcError(code={int(self._code)}, message={self._message!r}, data={self._data!r})"
+        return f"RpcError(code={int(self._code)}, message={self.message!r}, data={self._data!r})"
 
 
 def rpc_error(code: RpcError.ErrorCode, data: str | None = None) -> RpcError:

@@ -185,9 +185,9 @@ def _with_parameters(line: str, payload_types: set[str], wanted: Mapping[str, st
 
 
 def start_bitrate(sdp: str, bitrates: Mapping[str, int]) -> str:
-    """Give VP8 a bitrate to start with, so that a call does not begin with a minute of blur.
+    """Give VP8 and H.264 a bitrate to start with, so that a call does not begin with a minute of blur.
 
-    VP8 alone: with the parameter libwebrtc no longer recognises VP9 and AV1 as the formats it knows, and drops
+    These alone: with the parameter libwebrtc no longer recognises VP9 and AV1 as the formats it knows, and drops
     their scalability mode.
 
     Args:
@@ -199,13 +199,13 @@ def start_bitrate(sdp: str, bitrates: Mapping[str, int]) -> str:
         target = bitrates.get(_value(section, "a=mid:") or "", 0)
         if not section[0].startswith("m=video") or target < 300_000:
             return section
-        vp8 = _payload_types(section, "vp8")
-        if not vp8:
+        types = _payload_types(section, "vp8") | _payload_types(section, "h264")
+        if not types:
             return section
         parameters = {"x-google-start-bitrate": str(min(target * 9 // 10_000, 1000))}
         described = {m[1] for line in section if (m := _FMTP.match(line.strip())) is not None}
-        edited = [_with_parameters(line, vp8, parameters) for line in section]
-        for payload_type in sorted(vp8 - described):
+        edited = [_with_parameters(line, types, parameters) for line in section]
+        for payload_type in sorted(types - described):
             where = next(i for i, line in enumerate(edited) if line.startswith(f"a=rtpmap:{payload_type} "))
             ending = edited[where][len(edited[where].rstrip("\r\n")) :]
             words = ";".join(f"{name}={value}" for name, value in parameters.items())

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Generic, TypeVar
 
@@ -98,7 +97,7 @@ class Durable(Generic[T]):
         self._may_answer = may_answer
         self._sender = self._new_sender()
         self._receiver: DurableReceiver[T] = DurableReceiver(options.max_bytes, options.max_messages)
-        self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
+        self._waiting: list[tuple[int, asyncio.Future[None]]] = []
         self._replaying: dict[str, asyncio.Task[None]] = {}
         self._scope = TaskScope(self._task_failed)
         self._loop = asyncio.get_running_loop()

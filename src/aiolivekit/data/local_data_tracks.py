@@ -12,10 +12,10 @@ from enum import Enum, auto
 
 from livekit.protocol import models, rtc
 
-from ..core.data_track_packet import CLOCK_RATE, MAX_FRAME_PACKETS, largest_payload
+from ..core.data_track_packet import CLOCK_RATE, MAX_FRAME_PACKETS, FrameEncryption, largest_payload
 from ..core.data_track_queue import FrameQueue, OutgoingFrame
 from ..core.request_window import RequestWindow
-from ..errors import ClosedError, PublishDataTrackError, PushFrameError
+from ..errors import ClosedError, EncryptionError, PublishDataTrackError, PushFrameError
 from .data_track import (
     DataTrackFrame,
     DataTrackFrameEncoding,
@@ -24,7 +24,7 @@ from .data_track import (
     info_of,
     set_schema,
 )
-from .port import DataTrackPort
+from .port import DataTrackPort, FrameCipher
 
 __all__ = ["LocalDataTrack", "LocalDataTracks"]
 
@@ -87,10 +87,11 @@ class LocalDataTrack:
 
         Args:
             frame: The frame. Its payload has at most 128 times 15,988 bytes, 12 bytes less for each with a
-                timestamp.
+                timestamp, and 20 less if it is encrypted.
 
         Raises:
-            PushFrameError: If the track is published no more, or the frame is too large.
+            PushFrameError: If the track is published no more, the frame is too large, or there is no key to encrypt
+                it by.
             TypeError: If the payload is not bytes, or the timestamp no number.
             ValueError: If the timestamp does not fit into 64 bits without a sign.
         """
@@ -106,9 +107,14 @@ class LocalDataTrack:
                 raise ValueError("a timestamp has 64 bits and no sign")
         if self._state is _State.UNPUBLISHED:
             raise PushFrameError("the track is not published any more")
-        if len(payload) > 1_000_000 and len(payload) > (limit := MAX_FRAME_PACKETS * largest_payload(timestamp)):
-            raise PushFrameError(f"a frame has at most {limit} bytes, not {len(payload)}")
-        self._owner._push(self._handle, payload, timestamp)
+        encryption = None
+        if self._request.encryption:
+            encryption, payload = self._owner._seal(payload)
+        limit = MAX_FRAME_PACKETS * largest_payload(timestamp, encryption)
+        if len(payload) > 1_000_000 and len(payload) > limit:
+            words = "" if encryption is None else " encrypted"
+            raise PushFrameError(f"a frame has at most {limit} bytes{words}, not {len(payload)}")
+        self._owner._push(self._handle, payload, timestamp, encryption)
 
     def is_published(self) -> bool:
         """Whether it is still published; while the connection is being restored, too."""
@@ -138,10 +144,12 @@ class LocalDataTracks:
 
     Args:
         port: Sends what there is to send.
+        cipher: Encrypts frames; `None` if nothing is encrypted.
     """
 
-    def __init__(self, port: DataTrackPort) -> None:
+    def __init__(self, port: DataTrackPort, cipher: FrameCipher | None = None) -> None:
         self._port = port
+        self._cipher = cipher
         self._tracks: dict[int, LocalDataTrack] = {}
         self._unpublishing: set[int] = set()
         self._asking: RequestWindow[int] = RequestWindow(_AT_ONCE)
@@ -165,7 +173,12 @@ class LocalDataTracks:
         described = models.DataTrackInfo(name=name)
         set_schema(described, frame_encoding, schema)
         handle = self._new_handle()
-        request = rtc.PublishDataTrackRequest(pub_handle=handle, name=name)
+        encryption = 0 if self._cipher is None else self._cipher.frame_encryption_type
+        request = rtc.PublishDataTrackRequest(
+            pub_handle=handle,
+            name=name,
+            encryption=encryption,  # type: ignore[arg-type]
+        )
         if described.HasField("frame_encoding"):
             request.frame_encoding.CopyFrom(described.frame_encoding)
         if described.HasField("schema"):
@@ -272,9 +285,18 @@ class LocalDataTracks:
         """How many frames a newer one took the place of before they were sent."""
         return self._queue.replaced
 
-    def _push(self, handle: int, payload: bytes, user_timestamp: int | None) -> None:
+    def _seal(self, payload: bytes) -> tuple[FrameEncryption, bytes]:
+        assert self._cipher is not None
+        try:
+            return self._cipher.seal_frame(payload)
+        except EncryptionError as error:
+            raise PushFrameError(str(error)) from error
+
+    def _push(
+        self, handle: int, payload: bytes, user_timestamp: int | None, encryption: FrameEncryption | None = None
+    ) -> None:
         ticks = int(_monotonic() * CLOCK_RATE) + self._clock_base
-        self._queue.push(handle, OutgoingFrame(payload, ticks, user_timestamp))
+        self._queue.push(handle, OutgoingFrame(payload, ticks, user_timestamp, encryption))
         self.send()
 
     def send(self) -> None:

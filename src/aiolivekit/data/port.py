@@ -7,7 +7,9 @@ from typing import Protocol
 
 from livekit.protocol import models, rtc
 
-__all__ = ["DataTrackPort", "PacketPort", "ReceivedPacket", "TextPort"]
+from ..core.data_track_packet import FrameEncryption
+
+__all__ = ["DataTrackPort", "FrameCipher", "PacketPort", "ReceivedPacket", "TextPort"]
 
 
 class PacketPort(Protocol):
@@ -38,6 +40,28 @@ class DataTrackPort(Protocol):
 
     def send_data_track_packet(self, packet: bytes) -> None:
         """Hand a packet to the channel, which takes one now."""
+
+
+class FrameCipher(Protocol):
+    """Encrypts and decrypts the frames of data tracks."""
+
+    @property
+    def frame_encryption_type(self) -> int:
+        """How our frames are encrypted (`livekit.Encryption.Type`); 0 for not at all."""
+
+    @property
+    def accepts_plaintext(self) -> bool:
+        """Whether frames of others are taken that are not encrypted."""
+
+    def seal_frame(self, payload: bytes) -> tuple[FrameEncryption, bytes]:
+        """Encrypt a frame of ours.
+
+        Raises:
+            EncryptionError: If that cannot be done.
+        """
+
+    def open_frame(self, identity: str, encryption: FrameEncryption, sealed: bytes) -> bytes | None:
+        """Return a participant's frame decrypted, or `None`, and count it, if that cannot be done."""
 
 
 class TextPort(Protocol):

@@ -15,12 +15,12 @@ from typing import Self
 from livekit.protocol import models, rtc
 
 from ..core.data_track_frames import FrameAssembler
-from ..core.data_track_packet import DataTrackPacket, MalformedPacketError
+from ..core.data_track_packet import DataTrackPacket, FrameEncryption, MalformedPacketError
 from ..core.data_track_roster import DataTrackRoster, Entry, Published, RosterChange, SubscriptionWish, Unpublished
 from ..core.request_window import RequestWindow
 from ..errors import SubscribeDataTrackError
 from .data_track import DataTrackFrame, DataTrackInfo, info_of
-from .port import DataTrackPort
+from .port import DataTrackPort, FrameCipher
 
 __all__ = ["DataTrackStream", "RemoteDataTrack", "RemoteDataTracks"]
 
@@ -160,7 +160,8 @@ class RemoteDataTrack:
 
         Returns:
             The stream. What is wrong with the subscription, it raises as `SubscribeDataTrackError`: the track is
-            unpublished, is encrypted, or the server did not give it to us within ten seconds.
+            unpublished, is encrypted and the room is not or the other way round, or the server did not give it to us
+            within ten seconds.
         """
         size = DEFAULT_BUFFER_SIZE if buffer_size is None else max(1, buffer_size)
         stream = DataTrackStream(self, size)
@@ -192,12 +193,18 @@ class RemoteDataTracks:
         port: Sends what there is to send.
         published: Told of tracks that are there.
         unpublished: Told of tracks that are gone, with their sid.
+        cipher: Decrypts frames; `None` if nothing is encrypted.
     """
 
     def __init__(
-        self, port: DataTrackPort, published: Announce, unpublished: Callable[[RemoteDataTrack, str], None]
+        self,
+        port: DataTrackPort,
+        published: Announce,
+        unpublished: Callable[[RemoteDataTrack, str], None],
+        cipher: FrameCipher | None = None,
     ) -> None:
         self._port = port
+        self._cipher = cipher
         self._published = published
         self._unpublished = unpublished
         self._roster = DataTrackRoster()
@@ -263,15 +270,30 @@ class RemoteDataTracks:
         whole = track._assembler.push(packet)
         if whole is None:
             return
-        first, payload = whole
-        if first.encryption is not None:
-            self.dropped["encrypted"] += 1
+        first, sealed = whole
+        payload = self._opened(track, first.encryption, sealed)
+        if payload is None:
             return
         for reference in track._streams:
             stream = reference()
             if stream is not None:
                 # Each its own: a frame can be changed.
                 stream._push(DataTrackFrame(payload, first.user_timestamp))
+
+    def _opened(self, track: RemoteDataTrack, encryption: FrameEncryption | None, payload: bytes) -> bytes | None:
+        """Return a frame decrypted if it was encrypted, or `None`, and count it."""
+        if encryption is None and not track._entry.info.encryption:
+            return payload
+        opened = None
+        if encryption is None:
+            self.dropped["plaintext"] += 1
+        elif self._cipher is None:
+            self.dropped["encrypted"] += 1
+        else:
+            opened = self._cipher.open_frame(track.publisher_identity, encryption, payload)
+            if opened is None:
+                self.dropped["undecryptable"] += 1
+        return opened
 
     def _perform(self, changes: Iterable[RosterChange]) -> None:
         for change in changes:
@@ -350,9 +372,9 @@ class RemoteDataTracks:
             stream._track = None
             stream._end(SubscribeDataTrackError(why))
             return
-        if track.info.uses_e2ee:
+        if (refusal := self._refusal(track)) is not None:
             stream._track = None
-            stream._end(SubscribeDataTrackError("the track is encrypted, and there is no key for it"))
+            stream._end(SubscribeDataTrackError(refusal))
             return
         loop = asyncio.get_running_loop()
 
@@ -365,6 +387,15 @@ class RemoteDataTracks:
         if not track._entry.wanted:
             track._assembler = FrameAssembler(track._assembler.max_partial_frames)
             self._perform(self._roster.want(track._entry))
+
+    def _refusal(self, track: RemoteDataTrack) -> str | None:
+        """Return why a track cannot be subscribed to, if so."""
+        cipher = self._cipher
+        if track.info.uses_e2ee:
+            return "the track is encrypted, and there is no key for it" if cipher is None else None
+        if cipher is not None and not cipher.accepts_plaintext:
+            return "the track is not encrypted, but the room is"
+        return None
 
     def _stream_ended(self, track: RemoteDataTrack, which: Callable[[weakref.ref[DataTrackStream]], bool]) -> None:
         track._streams = [reference for reference in track._streams if not which(reference)]

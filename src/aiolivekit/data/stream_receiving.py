@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import codecs
 import logging
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Literal, Protocol
 
@@ -151,7 +151,7 @@ class StreamReceiver:
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
         self._closed = False
-        self.dropped: deque[StreamJoin] = deque()
+        self.dropped: list[StreamJoin] = []
         """Streams whose reader was dropped, for the next turn here."""
         self.malformed = 0
         self.unwanted = 0
@@ -191,6 +191,8 @@ class StreamReceiver:
             _logger.debug("a %s stream of the topic %r is ignored, it has no handler", kind, header.topic)
             return
         inline = header.inline_content if header.HasField("inline_content") else None
+        if whole is not None and inline is not None and self._take_at_once(whole[0], whole[1], header, inline, sender):
+            return
         join = StreamJoin(
             header.total_length if header.HasField("total_length") else None,
             compressed=header.compression == _COMPRESSION.DEFLATE_RAW,
@@ -221,6 +223,28 @@ class StreamReceiver:
             # A timer there is goes off before this stream is due.
             self._arm()
 
+    def _take_at_once(
+        self, take: TakeText, limit: int, header: models.DataStream.Header, inline: bytes, sender: Sender
+    ) -> bool:
+        """Hand over a text that is all in its header, as those of calls are; what is odd about one is not for here.
+
+        Returns:
+            Whether it was handed over.
+        """
+        size = len(inline)
+        if (
+            header.compression != _COMPRESSION.NONE
+            or size > min(limit, self._table.max_payload)
+            or (header.HasField("total_length") and header.total_length != size)
+        ):
+            return False
+        try:
+            text = inline.decode()
+        except UnicodeDecodeError:
+            return False
+        _tell(take, header, sender.identity, dict(header.attributes), text)
+        return True
+
     def chunk(self, chunk: models.DataStream.Chunk, sender: Sender, encryption: int = 0) -> None:
         """Take a chunk."""
         if self.dropped:
@@ -245,7 +269,7 @@ class StreamReceiver:
 
     def _collect(self) -> None:
         while self.dropped:
-            self._table.release(self.dropped.popleft())
+            self._table.release(self.dropped.pop())
 
     # -- who is here, and when --
 
@@ -297,6 +321,13 @@ class StreamReceiver:
         self._arm()
 
 
+def _tell(take: TakeText, header: models.DataStream.Header, sender: str, attributes: dict[str, str], text: str) -> None:
+    try:
+        take(header, sender, attributes, text)
+    except Exception:
+        _logger.exception("a text of the topic %r could not be taken", header.topic)
+
+
 class _WholeText:
     """Waits for the end of a text, and hands it over."""
 
@@ -327,10 +358,7 @@ class _WholeText:
             self._receiver.texts_dropped[topic] += 1
             _logger.warning("a text of the topic %r from %r was dropped: %s", topic, self._sender, error)
             return
-        try:
-            self._take(self._header, self._sender, {**self._header.attributes, **join.attributes}, text)
-        except Exception:
-            _logger.exception("a text of the topic %r could not be taken", self._header.topic)
+        _tell(self._take, self._header, self._sender, {**self._header.attributes, **join.attributes}, text)
 
 
 class TextDecoder:

@@ -11,9 +11,11 @@ from typing import Any
 from livekit.protocol import models, rtc
 
 from .._tasks import TaskScope, finish_despite_cancel
+from ..core.absences import SentLedger
 from ..core.encodings import Encoding
 from ..core.flight import FlightRecorder
 from ..core.reconnection import Cause, Mode
+from ..e2ee.manager import E2EEManager
 from ..enums import DataPacketKind, DisconnectReason, SimulateScenarioKind
 from ..errors import ClosedError, EngineError
 from ..options import EngineOptions, TrackPublishOptions
@@ -43,12 +45,13 @@ class RtcEngine:
         url: str,
         token: str,
         options: EngineOptions,
-        e2ee_manager: object | None = None,
+        e2ee_manager: E2EEManager | None = None,
         flight: FlightRecorder | None = None,
     ) -> None:
-        self._e2ee_manager = e2ee_manager
+        self.e2ee = e2ee_manager or E2EEManager(None)
+        """Encrypts end to end, or does not."""
         self._events = EngineEvents()
-        self._sessions = Sessions(url, token, options, self._events, self._lost_for_good, flight)
+        self._sessions = Sessions(url, token, options, self._events, self._lost_for_good, flight, self.e2ee)
         self._scope = TaskScope(self._task_failed)
         self._closing: asyncio.Future[None] | None = None
         self._request_ids = itertools.count(1)
@@ -59,7 +62,7 @@ class RtcEngine:
         url: str,
         token: str,
         options: EngineOptions | None = None,
-        e2ee_manager: object | None = None,
+        e2ee_manager: E2EEManager | None = None,
         *,
         flight: FlightRecorder | None = None,
     ) -> tuple[RtcEngine, rtc.JoinResponse, EngineEvents]:
@@ -72,7 +75,7 @@ class RtcEngine:
             url: The server.
             token: The access token.
             options: How.
-            e2ee_manager: Of end-to-end encryption.
+            e2ee_manager: Encrypts end to end; `None` for not at all.
             flight: Where it is written down what happens.
 
         Raises:
@@ -108,6 +111,15 @@ class RtcEngine:
     def epoch(self) -> int:
         """Which session of the visit is in force, from 1; it grows with each restart."""
         return self._sessions.epoch
+
+    @property
+    def sent(self) -> SentLedger:
+        """How many reliable packets went to whom lately."""
+        return self._sessions.sent
+
+    def last_heard(self, sid: str) -> float | None:
+        """When a reliable packet of a participant came last (`time.monotonic`), if that is known."""
+        return self._sessions.last_heard(sid)
 
     def session(self) -> RtcSession:
         """Return the session in force, or the last one after the end."""
@@ -197,6 +209,7 @@ class RtcEngine:
 
         Raises:
             PacketTooLargeError: If it is larger than the server takes.
+            MissingKeyError: If it is to be encrypted end to end, and there is no key.
             ClosedError: If the engine is closed before it could be handed over.
         """
         if self._closing is not None:

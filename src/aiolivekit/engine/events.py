@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from livekit.protocol import rtc
 
+from .._tasks import Bell
 from ..core.reconnection import Cause, Episode
 from ..enums import DisconnectReason
 from ..session.events import SessionEvent
@@ -163,8 +163,8 @@ class EngineEvents:
 
     def __init__(self) -> None:
         self._sink: Callable[[EngineEvent], None] | None = None
-        self._backlog: deque[EngineEvent] = deque()
-        self._arrived = asyncio.Event()
+        self._backlog: list[EngineEvent] = []
+        self._arrived = Bell()
         self._ended = False
 
     def attach(self, sink: Callable[[EngineEvent], None]) -> None:
@@ -177,7 +177,7 @@ class EngineEvents:
             raise RuntimeError("the events of an engine have one consumer")
         self._sink = sink
         while self._backlog:
-            sink(self._backlog.popleft())
+            sink(self._backlog.pop(0))
 
     def put(self, event: EngineEvent) -> None:
         """Pass an event on (for the engine)."""
@@ -201,4 +201,4 @@ class EngineEvents:
                 raise StopAsyncIteration
             self._arrived.clear()
             await self._arrived.wait()
-        return self._backlog.popleft()
+        return self._backlog.pop(0)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from random import Random
-from typing import Protocol
+from typing import Final, Protocol
 
 from livekit.protocol import models, rtc
 
-from .._tasks import finish_despite_cancel
+from .._tasks import Bell, finish_despite_cancel
 from ..core.flight import SILENT, FlightRecorder
 from ..core.reconnect_table import State
 from ..core.reconnection import (
@@ -44,6 +44,8 @@ from .events import Acknowledge
 __all__ = ["HANDSHAKE_TIMEOUT", "Recovery", "RecoveryHost", "judge"]
 
 _logger = logging.getLogger("aiolivekit.engine")
+_CHANCE: Final = Random()  # noqa: S311 - jitter, no secret
+"""For all engines: one takes 2.5 kB."""
 
 HANDSHAKE_TIMEOUT = 2.0
 """Seconds the application may take to say that it knows that a resume, or a restart, begins."""
@@ -105,14 +107,14 @@ class Recovery:
         """The episode that ended the visit, if one did."""
         self._host = host
         self._flight = flight
-        self._machine = Reconnection(policy, rng or Random())  # noqa: S311 - jitter, no secret
+        self._machine = Reconnection(policy, rng or _CHANCE)
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._work: asyncio.Task[None] | None = None
         # One at work and those before it that have been cancelled and still clear up.
         self._working: set[asyncio.Task[None]] = set()
         self._announced: Acknowledge | None = None
-        self._settled = asyncio.Event()
+        self._settled = Bell()
         self._settled.set()
 
     # -- what is so --

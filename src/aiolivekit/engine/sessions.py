@@ -9,19 +9,31 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 from livekit.protocol import models, rtc
 
 from .._tasks import finish_despite_cancel
+from ..core.absences import SentLedger
 from ..core.flight import SILENT, FlightRecorder
 from ..core.reconnect_table import State
 from ..core.reconnection import Cause, Mode, Recovered
 from ..core.reliable import ReceiveState
+from ..core.room_jitter import RoomJitter
+from ..e2ee.manager import E2EEManager
 from ..enums import DisconnectReason
 from ..errors import ClosedError, ConnectError
 from ..options import EngineOptions
-from ..session.events import DataReceived, DataTrackPacketReceived, RefreshToken, RoomMoved, SessionClosed, SessionEvent
+from ..session.events import (
+    DataReceived,
+    DataTrackPacketReceived,
+    ParticipantUpdate,
+    RefreshToken,
+    RoomMoved,
+    SessionClosed,
+    SessionEvent,
+)
 from ..session.resume import Resume, RoomState
 from ..session.session import RtcSession, SessionContext, connect_error
 from .access import Access
@@ -44,6 +56,9 @@ _logger = logging.getLogger("aiolivekit.engine")
 
 _JOIN_RETRY_BASE = 0.2
 """Seconds: joins are tried again after a random share of this, doubled each time."""
+_ALONE = "alone"
+_COMPANY = 0.02
+"""Seconds for which packets that waited for a restart wait for company, counted from when they could go."""
 
 
 class Sessions:
@@ -56,6 +71,7 @@ class Sessions:
         events: Where events go.
         end: Closes the engine.
         flight: Where it is written down what happens.
+        e2ee: Encrypts end to end, or does not.
     """
 
     def __init__(
@@ -66,9 +82,11 @@ class Sessions:
         events: EngineEvents,
         end: Callable[[Cause], None],
         flight: FlightRecorder | None = None,
+        e2ee: E2EEManager | None = None,
     ) -> None:
         self._access = Access(url, token, options, lambda fresh: events.put(RefreshToken(url, fresh)))
         self._options = options
+        self._e2ee = e2ee or E2EEManager(None)
         self._events = events
         self._end = end
         self._epoch = 0
@@ -80,12 +98,15 @@ class Sessions:
         self._lost_meanwhile: SessionClosed | None = None
         self._closed = False
         self._received = ReceiveState()
+        self.sent = SentLedger()
+        self._company: asyncio.TimerHandle | None = None
+        self._jitter = RoomJitter()
         self.join = rtc.JoinResponse()
         self.participant = models.ParticipantInfo()
         self.replayed = 0
         """Reliable packets sent again in the episode that is going on."""
         self._flight = SILENT.recorder if flight is None else flight
-        self.recovery = Recovery(self, options.reconnect_policy, flight=self._flight)
+        self.recovery = Recovery(self, options.reconnect_policy, self._jitter, self._flight)
 
     # -- what is so --
 
@@ -104,6 +125,10 @@ class Sessions:
         """Send a request without waiting: to the session that joined last, which may not be in force yet."""
         if self._posting is not None and not self._closed:
             self._posting.post(request)
+
+    def last_heard(self, sid: str) -> float | None:
+        """When a reliable packet of a participant came last (`time.monotonic`), if that is known."""
+        return self._received.heard(sid)
 
     @property
     def epoch(self) -> int:
@@ -140,7 +165,11 @@ class Sessions:
                 _logger.warning("could not connect (%s), trying again (%d of %d)", error, attempt, retries)
             await asyncio.sleep(random.uniform(0, _JOIN_RETRY_BASE * 2 ** (attempt - 1)))  # noqa: S311 - jitter
 
-    async def _begin(self, joined: Callable[[int, RtcSession, rtc.JoinResponse], None]) -> RtcSession:
+    async def _begin(
+        self,
+        joined: Callable[[int, RtcSession, rtc.JoinResponse], None],
+        before: Callable[[], Coroutine[Any, Any, object]] | None = None,
+    ) -> RtcSession:
         epoch = self._epoch + 1
         context = SessionContext(
             emit=lambda event: self._on_event(epoch, event),
@@ -148,16 +177,26 @@ class Sessions:
             takes_data=self._hand_on,
             gave_up=self._take_back,
             received=self._received,
+            sent=self.sent,
+            before_join=before,
             comes_back=self._session is not None,
             flight=self._flight.tap(epoch),
+            e2ee=self._e2ee,
         )
         session, _ = await self._access.join(lambda url, token: RtcSession.connect(url, token, self._options, context))
         return session
 
     def _joined_first(self, epoch: int, session: RtcSession, join: rtc.JoinResponse) -> None:
+        self._begin_epoch(epoch, session, join)
+
+    def _begin_epoch(self, epoch: int, session: RtcSession, join: rtc.JoinResponse) -> None:
         self._epoch, self._posting = epoch, session
         self._flight.begin_epoch(epoch)
         self.join, self.participant = join, join.participant
+        self._share_jitter()
+
+    def _share_jitter(self) -> None:
+        self._jitter.regard(self.join.room.sid, len(self.join.other_participants) + 1)
 
     # -- events --
 
@@ -178,6 +217,10 @@ class Sessions:
                 self._access.told_token(event.moved.token)
                 if event.moved.HasField("participant"):
                     self.participant = event.moved.participant
+                self._events.put(event)
+            case ParticipantUpdate(updates):
+                if self._company is not None and any(self._is_company(each) for each in updates):
+                    self._have_company()
                 self._events.put(event)
             case _:
                 self._events.put(event)
@@ -222,16 +265,18 @@ class Sessions:
         if not old.signal.closed:
             # The server ends the old session at the join, as that of a duplicate identity: that is not for us.
             old.signal.abandon()
-        # The join ends the old session on the server, and what it has not read by then is gone.
-        await old.confirm_sent()
         self._lost_meanwhile = None
         try:
-            session = await self._begin(self._joined_anew)
+            # The join ends the old session on the server, and what it has not read by then is gone.
+            session = await self._begin(self._joined_anew, old.confirm_sent)
         finally:
             if self._given_up is not None:
                 failed, self._given_up = self._given_up, None
                 self._tell_undelivered(failed.undelivered, "they were on their way when a reconnection failed")
         self._session = session
+        if self._company is not None:
+            self._company.cancel()
+            self._company = asyncio.get_running_loop().call_later(_COMPANY, self._have_company)
         try:
             await finish_despite_cancel(old.aclose(leave=False))
         finally:
@@ -242,21 +287,37 @@ class Sessions:
 
     def _joined_anew(self, epoch: int, session: RtcSession, join: rtc.JoinResponse) -> None:
         # From here on the server hears the old session no more, and neither do we.
-        self._epoch, self._posting = epoch, session
-        self._flight.begin_epoch(epoch)
-        self.join, self.participant = join, join.participant
+        self._begin_epoch(epoch, session, join)
         self._events.put(SignalRestarted(join))
 
     def _hand_on(self, session: RtcSession) -> None:
         """Let the packets that wait go on as soon as the channels of the next session are open."""
         if self._session is not None:
+            if not any(map(self._is_company, self.join.other_participants)):
+                # Nobody would hear. Whoever lost the room when we did comes back when we do, so what waits had better
+                # wait for them: a moment longer than our own channels need.
+                session.channels.hold(_ALONE, after_open=_COMPANY)
+                self._company = asyncio.get_running_loop().call_later(self._options.peer_timeout, self._have_company)
             if session.channels.adopt(self._session.channels):
                 session.peers.want_publisher()
             self._sending = session
 
+    def _is_company(self, participant: models.ParticipantInfo) -> bool:
+        """Whether somebody gets what is sent now: the server keeps it for who is joining."""
+        gone = participant.state == models.ParticipantInfo.State.DISCONNECTED
+        return participant.sid != self.participant.sid and not gone
+
+    def _have_company(self) -> None:
+        """Wait for nobody any more."""
+        if self._company is not None:
+            self._company.cancel()
+            self._company = None
+        self.sending.channels.release(_ALONE)
+
     def _take_back(self, session: RtcSession) -> None:
         """Keep the packets that wait for a session that could not be connected."""
         if self._sending is session:
+            self._have_company()
             self.current.channels.adopt(session.channels)
             self._sending, self._given_up = None, session
 
@@ -269,6 +330,7 @@ class Sessions:
     def recovered(self, report: Recovered) -> None:
         """See `RecoveryHost`."""
         replayed, self.replayed = self.replayed, 0
+        self._share_jitter()
         if report.mode is Mode.RESTART:
             self._events.put(Restarted(report, replayed))
             return
@@ -285,6 +347,8 @@ class Sessions:
     async def aclose(self, reason: DisconnectReason, *, leave: bool) -> None:
         """Stop what is being attempted, leave, and close the session."""
         self._closed = True
+        if self._company is not None:
+            self._company.cancel()
         await self.recovery.aclose()
         if self._session is not None:
             await self._session.aclose(reason, leave=leave)

@@ -8,6 +8,7 @@ classes for each single step have the first right: they are used one after anoth
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..errors import MediaError
@@ -79,7 +80,7 @@ class AudioProcessingModule:
         Another rate, or other channels, than the last frame's begin anew: what was learnt is forgotten.
 
         Args:
-            data: Exactly 10 ms.
+            data: 10 ms, or a whole number of them, which are processed one after another.
 
         Raises:
             MediaError: If the frame has another length, or a rate or channels that cannot be processed.
@@ -93,8 +94,9 @@ class AudioProcessingModule:
             if chain is None or chain.format != (data.sample_rate, data.num_channels):
                 chain = _Chain(self._library, self._features, data, self._delay_ms)
                 self._chain = chain
-            played = self._reference.recorded() if self._features["echo_cancellation"] else None
-            samples = chain.process(data.to_bytes(), played)
+            blocks = data.samples_per_channel // (data.sample_rate // 100)
+            played = [self._reference.recorded() for _ in range(blocks)] if self._features["echo_cancellation"] else []
+            samples = chain.process(data.to_bytes(), blocks, played)
         data._overwrite(samples)  # noqa: SLF001 - frames are constant to everyone else
 
     def process_reverse_stream(self, data: AudioFrame) -> None:
@@ -104,7 +106,7 @@ class AudioProcessingModule:
         channels may differ (rates need `soxr`, which the `apm` extra brings along).
 
         Args:
-            data: Exactly 10 ms.
+            data: 10 ms, or a whole number of them.
 
         Raises:
             MediaError: As for `process_stream`.
@@ -113,9 +115,10 @@ class AudioProcessingModule:
         _check(data)
         if not self._features["echo_cancellation"]:
             return
-        copy = AudioFrame(data.to_bytes(), data.sample_rate, data.num_channels, data.samples_per_channel)
+        length = data.sample_rate // 100
         with self._lock:
-            self._reference.played(copy)
+            for samples in _blocks(data):
+                self._reference.played(AudioFrame(samples, data.sample_rate, data.num_channels, length))
 
     def set_stream_delay_ms(self, delay_ms: int) -> None:
         """Say how much later the echo of a played frame is recorded; the canceller also finds out by itself.
@@ -163,19 +166,36 @@ class _Chain:
         if features["auto_gain_control"]:
             self._steps.append(library.GainController(self._rate, channels))
 
-    def process(self, samples: bytes, played: AudioFrame | None) -> bytes:
-        """Return 10 ms that were recorded, processed; `played` is what goes with them, or none for silence."""
+    def process(self, samples: bytes, blocks: int, played: Sequence[AudioFrame | None]) -> bytes:
+        """Return what was recorded, processed.
+
+        Args:
+            samples: So many blocks of 10 ms. Rates are converted and numbers cast for all at once, each step takes one.
+            blocks: How many.
+            played: What goes with each, or none for silence.
+        """
         np = self._np
-        block = np.frombuffer(self._near.converted(samples, self.format[0]), np.int16).astype(np.float32) / _SCALE
+        near = np.frombuffer(self._near.converted(samples, self.format[0], blocks), np.int16).astype(np.float32)
+        near /= _SCALE
+        size = len(near) // blocks
+        processed = np.concatenate(
+            [
+                self._process_block(near[index * size : (index + 1) * size], played[index] if played else None)
+                for index in range(blocks)
+            ]
+        )
+        values = np.clip(np.rint(processed * _SCALE), -32_768, 32_767).astype(np.int16)
+        return self._out.converted(values.tobytes(), self._rate, blocks)
+
+    def _process_block(self, block: Any, played: AudioFrame | None) -> Any:
         if self._high_pass is not None:
             block = self._high_pass.process(block)
         if self._echo_canceller is not None:
-            far = np.frombuffer(self._far.played(played), np.int16).astype(np.float32) / _SCALE
+            far = self._np.frombuffer(self._far.played(played), self._np.int16).astype(self._np.float32) / _SCALE
             block = self._echo_canceller.process(block, far)
         for step in self._steps:
             block = step.process(block)
-        processed = np.clip(np.rint(block * _SCALE), -32_768, 32_767).astype(np.int16).tobytes()
-        return self._out.converted(processed, self._rate)
+        return block
 
     def set_delay(self, delay_ms: int) -> None:
         """Say how late an echo is."""
@@ -184,7 +204,7 @@ class _Chain:
 
 
 class _Rate:
-    """Brings blocks of 10 ms to a rate, each to a block of exactly 10 ms.
+    """Brings blocks of 10 ms to a rate, each to one of exactly 10 ms.
 
     Args:
         rate: The rate wanted.
@@ -199,8 +219,9 @@ class _Rate:
         self._source_rate = rate
         self._resampled = bytearray()
 
-    def converted(self, samples: bytes, rate: int) -> bytes:
-        """Return a block that was at `rate`."""
+    def converted(self, samples: bytes, rate: int, blocks: int = 1) -> bytes:
+        """Return so many blocks that were at `rate`."""
+        size = self._size * blocks
         if rate != self._source_rate:
             self._source_rate = rate
             self._resampled.clear()
@@ -210,14 +231,14 @@ class _Rate:
         if self._resampler is None:
             return samples
         self._resampled += self._resampler.push(samples)
-        if len(self._resampled) < self._size:
+        if len(self._resampled) < size:
             # The filter holds a few samples back at first. Everything is later by as many from then on, and by one to
             # spare, as 10 ms need not be a whole number of samples.
-            missing = self._size - len(self._resampled) + _SAMPLE_SIZE * self._channels
+            missing = size - len(self._resampled) + _SAMPLE_SIZE * self._channels
             self._resampled[:0] = bytes(missing)
-        block = bytes(self._resampled[: self._size])
-        del self._resampled[: self._size]
-        return block
+        converted = bytes(self._resampled[:size])
+        del self._resampled[:size]
+        return converted
 
     def played(self, frame: AudioFrame | None) -> bytes:
         """Return what is played, at the rate and with the channels wanted; without a frame, silence."""
@@ -235,11 +256,17 @@ def _check(data: AudioFrame) -> None:
             f"audio is processed at {_MIN_RATE} to {_MAX_RATE} Hz with up to {_MAX_CHANNELS} channels, "
             f"not at {data.sample_rate} Hz with {data.num_channels}"
         )
-    if data.samples_per_channel != data.sample_rate // 100:
+    if not data.samples_per_channel or data.samples_per_channel % (data.sample_rate // 100):
         raise MediaError(
-            f"audio is processed in frames of 10 ms: {data.sample_rate // 100} samples at {data.sample_rate} Hz, "
-            f"not {data.samples_per_channel}"
+            f"audio is processed in blocks of 10 ms: multiples of {data.sample_rate // 100} samples at "
+            f"{data.sample_rate} Hz, not {data.samples_per_channel}"
         )
+
+
+def _blocks(data: AudioFrame) -> Iterator[bytes]:
+    """Return the frame's samples, 10 ms at a time."""
+    samples, size = data.to_bytes(), data.sample_rate // 100 * data.num_channels * _SAMPLE_SIZE
+    return (samples[start : start + size] for start in range(0, len(samples), size))
 
 
 def _require_library() -> ModuleType:

@@ -10,7 +10,9 @@ from ..peer import media_thread
 from ..peer.audio import MAX_SAMPLE_RATE, MIN_SAMPLE_RATE, LocalAudio
 from ..peer.media_thread import Wakeups
 from .audio_frame import AudioFrame
+from .pace import Pace
 from .playout import PlayoutQueue
+from .preconnect import SoundBuffer
 from .resampling import Resampler
 
 __all__ = ["AudioSource"]
@@ -18,19 +20,13 @@ __all__ = ["AudioSource"]
 _SAMPLE_SIZE = 2
 _MAX_CHANNELS = 2  # what Opus carries
 
-_GAP_PERIODS = 2
-"""Periods an empty queue is given before silence is sent.
-
-A frame that comes a little late is no hole yet: the receiver's jitter buffer spans it, whereas silence put in its place
-would be heard, and would delay everything after it.
-"""
-
 
 class AudioSource:
     """Queues audio and plays it in real time (`livekit.rtc.AudioSource`).
 
-    The media thread takes 10 ms from the queue every 10 ms, whatever the application's loop is doing. While the queue
-    is empty it sends silence. A source may be published in several rooms, and used from any event loop.
+    What is captured in real time is sent at once; what is captured faster waits in the queue, from which the media
+    thread takes 10 ms every 10 ms, whatever the application's loop is doing. When nothing comes, silence is sent. A
+    source may be published in several rooms, and used from any event loop.
 
     Args:
         sample_rate: Samples of a channel a second, 8,000 to 384,000. Rates that are no multiple of 100 are converted,
@@ -76,8 +72,9 @@ class AudioSource:
         # Guards the queue and the waiters, which the application's threads and the media thread share.
         self._lock = threading.Lock()
         self._playout_waiters: list[asyncio.Future[None]] = []
-        self._empty_periods = _GAP_PERIODS
+        self._pace = Pace()
         self._output: LocalAudio | None = None
+        self._preconnect: SoundBuffer | None = None
         self._driven = False
         self._closed: str | None = None  # why, once it is
 
@@ -94,7 +91,12 @@ class AudioSource:
     @property
     def queued_duration(self) -> float:
         """Seconds of audio that are captured and not yet played."""
-        return len(self._queue) / (len(self._silence) * 100)
+        return (len(self._queue) + self._ahead) / (len(self._silence) * 100)
+
+    @property
+    def _ahead(self) -> int:
+        """Bytes that were sent and are not due yet."""
+        return max(self._pace.lead, 0) * len(self._silence)
 
     @property
     def _local(self) -> LocalAudio:
@@ -154,9 +156,8 @@ class AudioSource:
 
         with self._lock:
             self._check_open()
-            fits = not self._queue.push(samples)
-            self._drive()
-            if fits:
+            self._push(samples)
+            if self._queue.room(self._ahead) >= 0:
                 return
             waiter = asyncio.get_running_loop().create_future()
             pending = self._queue.wait(waiter)
@@ -178,13 +179,49 @@ class AudioSource:
                 return True
             if self._resampler is not None:
                 samples = self._resampler.push(samples)
-            if self._has_queue and self._queue.full:
+            if self._has_queue and self._queue.room(self._ahead) <= 0:
                 return False
             if self._has_queue and samples:
-                self._queue.push(samples)
-                self._drive()
+                self._push(samples)
         if not self._has_queue:
             self._play(samples)
+        return True
+
+    def start_preconnect_buffer(self) -> None:
+        """Keep what is played from now on, at most its newest ten seconds, for an agent that does not listen yet.
+
+        It is sent once a track of the source, published with `TrackPublishOptions.preconnect_buffer`, has a
+        subscriber and an agent is there. Publishing so begins it too, so this is for what is captured before (not in
+        `livekit.rtc`).
+
+        Raises:
+            MediaError: If the source is closed.
+        """
+        self._check_open()
+        if self._preconnect is None:
+            self._preconnect = SoundBuffer(self._played_rate, self._num_channels)
+
+    def _take_preconnect_buffer(self) -> SoundBuffer | None:
+        recording, self._preconnect = self._preconnect, None
+        return recording
+
+    def _push(self, samples: bytes) -> None:
+        """Play what may be played at once, and queue the rest (under the lock)."""
+        queue, pace = self._queue, self._pace
+        pace.captured()
+        self._drive()
+        if len(samples) == len(self._silence) and pace.may_lead and not len(queue) and self._play_early(samples):
+            return
+        queue.push(samples)
+        while pace.may_lead and (chunk := queue.pop()) is not None and self._play_early(chunk):
+            pass
+
+    def _play_early(self, chunk: bytes) -> bool:
+        try:
+            self._play(chunk)
+        except Exception:  # noqa: BLE001 - the clock will meet it too, and tells everybody who waits
+            return False
+        self._pace.played()
         return True
 
     async def wait_for_playout(self) -> None:
@@ -196,8 +233,8 @@ class AudioSource:
                 if not self._has_queue:
                     self._play(rest)
                     return
-                self._queue.push(rest)
-            if not len(self._queue):
+                self._push(rest)
+            if not len(self._queue) and self._pace.lead <= 0:
                 return
             # Whoever waits adds nothing for now, so what is less than 10 ms need not wait for more.
             self._queue.pad()
@@ -230,30 +267,29 @@ class AudioSource:
         if self._output is not None:
             self._output.close()
 
-    def _tick(self, periods: int, wakeups: Wakeups) -> None:
+    def _tick(self, periods: int, wakeups: Wakeups) -> bool:
         """Play the next 10 ms, or several after a stall (for the audio clock)."""
+        queue = self._queue
+        # Played under the lock, so that nothing captured meanwhile comes before it.
         with self._lock:
-            chunks = [chunk for _ in range(periods) if (chunk := self._queue.pop()) is not None]
-            if chunks:
-                self._empty_periods = 0
-            elif self._empty_periods < _GAP_PERIODS:
-                self._empty_periods += periods
-            else:
-                # What the queue did not have while the clock was late is not made up for.
-                chunks.append(self._queue.pop_rest() or self._silence)
-            for waiter in self._queue.released():
+            chunks = [chunk for _ in range(periods) if (chunk := queue.pop()) is not None]
+            chunks += [queue.pop_rest() or self._silence for _ in range(self._pace.passed(periods, len(chunks)))]
+            for waiter in queue.released(self._ahead):
                 wakeups.add(waiter)
-            if self._playout_waiters and self._empty_periods and not len(self._queue):
+            if self._playout_waiters and self._pace.lead <= 0 and not len(queue):
                 for waiter in self._take_playout_waiters():
                     wakeups.add(waiter)
-        if chunks:
-            self._play(chunks[0] if len(chunks) == 1 else b"".join(chunks))
+            if chunks:
+                self._play(chunks[0] if len(chunks) == 1 else b"".join(chunks))
+            return not (len(queue) or queue.waits or self._playout_waiters)
 
     def _fail(self, error: Exception, wakeups: Wakeups) -> None:
         """Release whoever waits: the clock no longer drives the source (for the audio clock)."""
         self._shut(f"the audio could not be played: {error}", wakeups)
 
     def _play(self, samples: bytes) -> None:
+        if (recording := self._preconnect) is not None:
+            recording.write(samples)
         if self._output is not None:
             frames = len(samples) // (self._num_channels * _SAMPLE_SIZE)
             self._output.write(samples, self._played_rate, self._num_channels, frames)

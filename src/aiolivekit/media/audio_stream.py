@@ -70,6 +70,7 @@ class AudioStream(FrameStream[AudioChunk, AudioFrameEvent]):
     """
 
     _kind = TrackKind.KIND_AUDIO
+    _comes_together = True
 
     def __init__(
         self,
@@ -218,6 +219,27 @@ class AudioStream(FrameStream[AudioChunk, AudioFrameEvent]):
 
     def _open(self, media_track: Any) -> AudioReader:
         return AudioReader(media_track, self)
+
+    def _is_enough(self) -> bool:
+        return not self._cut or self._samples_there() >= self._frame_samples
+
+    def _pause(self) -> float:
+        if not self._cut:
+            return 0.0
+        missing = self._frame_samples - self._samples_there() % self._frame_samples
+        chunks = -(-missing * 1000 // (self._sample_rate * _CHUNK_MS))
+        # Until shortly before the last one is due, if that spares the loop more than one turn.
+        return (_CHUNK_MS * (chunks - 1) + _CHUNK_MS / 2) / 1000 if chunks > 2 else 0.0
+
+    def _samples_there(self) -> int:
+        """Samples of a channel, at the rate asked for, of which frames can be made."""
+        samples = len(self._uncut) // (self._num_channels * _SAMPLE_SIZE)
+        samples += len(self._items) * self._sample_rate * _CHUNK_MS // 1000
+        if self._unsampled and self._input is not None:
+            rate, channels = self._input
+            unsampled = len(self._unsampled) // (min(channels, self._num_channels) * _SAMPLE_SIZE)
+            samples += unsampled * self._sample_rate // rate
+        return samples
 
     def _convert(self, chunk: AudioChunk) -> AudioFrameEvent | None:
         samples, bits, rate, channels, _, _ = chunk

@@ -16,7 +16,7 @@ from ..enums import TrackKind, TrackSource
 from ..errors import MediaError
 from ..peer.track_reader import TrackReader
 
-__all__ = ["FrameStream", "StreamParticipant", "StreamTrack"]
+__all__ = ["FrameStream", "StreamParticipant", "StreamTrack", "source_of", "tell_demand"]
 
 logger = logging.getLogger("aiolivekit.media")
 
@@ -109,6 +109,8 @@ class FrameStream(ABC, Generic[ItemT, EventT]):
     """
 
     _kind: ClassVar[TrackKind]
+    _comes_together: ClassVar[bool] = False
+    """Whether what a loop reads is handed over in one turn anyway, so that readers need no waker."""
 
     # A reader that waits is reachable from libwebrtc only weakly. Without this, an iterator whose task nobody holds
     # either would be garbage in mid-stream.
@@ -176,6 +178,10 @@ class FrameStream(ABC, Generic[ItemT, EventT]):
     def _convert(self, item: ItemT) -> EventT | None:
         """Return the frame of an item; further ones are put into `_events`."""
 
+    def _is_enough(self) -> bool:
+        """Whether a reader who waits can have something of what came; waking it for nothing costs as much."""
+        return True
+
     # What the room calls, on whatever loop.
 
     def _rebind(self, media_track: Any) -> None:
@@ -236,8 +242,14 @@ class FrameStream(ABC, Generic[ItemT, EventT]):
             self._items.popleft()
             self._dropped += 1
         self._items.append(item)
-        if self._waiters:
-            self._waker.wake(self)
+        if self._waiters and self._is_enough():
+            if self._comes_together:
+                self._wake()
+            else:
+                self._waker.wake(self)
+
+    def _pause(self) -> float:
+        return 0.0
 
     def _on_media_ended(self) -> None:
         # The connection was closed under us. Whoever means to go on with another one rebinds before.
@@ -257,11 +269,13 @@ class FrameStream(ABC, Generic[ItemT, EventT]):
         self._track = track
         track._streams.add(self)
         self._rebind(track._media_track)
+        tell_demand(track)
 
     def _forget_track(self) -> None:
         track, self._track = self._track, None
         if track is not None:
             track._streams.discard(self)
+            tell_demand(track)
 
     def _close_reader(self) -> None:
         reader, self._reader = self._reader, None
@@ -292,6 +306,13 @@ class FrameStream(ABC, Generic[ItemT, EventT]):
             self._waiters.remove(waiter)
             if not self._waiters:
                 FrameStream._awaited.discard(self)
+
+
+def tell_demand(track: StreamTrack | None) -> None:
+    """Tell a track, if it wants to know, that its streams may need it otherwise."""
+    tell: Callable[[], None] | None = getattr(track, "_on_demand", None)
+    if tell is not None:
+        tell()
 
 
 def source_of(arguments: dict[str, Any]) -> tuple[StreamParticipant | None, int | None]:

@@ -43,6 +43,10 @@ class InputCapture:
         delay_estimator: What the speaker tells of its delay.
     """
 
+    source: AudioSource
+    apm: AudioProcessingModule | None
+    delay_estimator: DeviceDelay
+
     def __init__(
         self, source: AudioSource, recording: Recording, apm: AudioProcessingModule | None, delay: DeviceDelay
     ) -> None:

@@ -88,12 +88,13 @@ class PlatformAudio:
     to the player of `create_player`.
 
     Raises:
-        PlatformAudioError: If the `devices` extra is missing, or there is no audio system.
+        PlatformAudioError: If the `devices` extra is missing, or there is no audio system, or no device.
     """
 
     def __init__(self) -> None:
         self._sounddevice = require_sounddevice()
-        query_devices(self._sounddevice)
+        if not query_devices(self._sounddevice):
+            raise PlatformAudioError("this machine has no microphone and no speaker")
         self._recording_device: int | None = None
         self._playout_device: int | None = None
         self._apm: AudioProcessingModule | None = None
@@ -204,4 +205,4 @@ class PlatformAudio:
         for info, index in self._list(channels):
             if info.id == device_id:
                 return index
-        raise PlatformAudioError(f"there is no {what} with the id {device_id!r}")
+        raise PlatformAudioError(f"{what} not found: none has the id {device_id!r}")

@@ -51,16 +51,24 @@ class PlayoutQueue(Generic[TokenT]):
         """Return the bytes that are queued."""
         return self._pushed - self._played
 
+    def room(self, ahead: int = 0) -> int:
+        """Return how many bytes may still be pushed without waiting; below zero, what was pushed has to wait.
+
+        Args:
+            ahead: Bytes that were popped before they were due, and count as if they were still here.
+        """
+        return self._limit - len(self) - ahead
+
     @property
-    def full(self) -> bool:
-        """Whether what is pushed now would have to wait."""
-        return len(self) >= self._limit
+    def waits(self) -> bool:
+        """Whether any capture waits."""
+        return bool(self._pending)
 
     def push(self, frame: bytes) -> bool:
         """Queue a frame; return whether its capture is to wait (see `wait`)."""
         self._frames.append(frame)
         self._pushed += len(frame)
-        return len(self) > self._limit
+        return self.room() < 0
 
     def wait(self, token: TokenT) -> Pending[TokenT]:
         """Have `token` told (see `released`) when the frame just pushed fits."""
@@ -112,10 +120,10 @@ class PlayoutQueue(Generic[TokenT]):
         if rest := len(self) % self._chunk_size:
             self.push(bytes(self._chunk_size - rest))
 
-    def released(self) -> list[TokenT]:
-        """Return whom to tell that their frames fit by now, in the order of capture."""
+    def released(self, ahead: int = 0) -> list[TokenT]:
+        """Return whom to tell that their frames fit by now, in the order of capture (`ahead` is that of `room`)."""
         tokens: list[TokenT] = []
-        while self._pending and self._pending[0].end - self._played <= self._limit:
+        while self._pending and self._pending[0].end - self._played + ahead <= self._limit:
             tokens.append(self._pending.popleft().token)
         return tokens
 
@@ -131,7 +139,7 @@ class PlayoutQueue(Generic[TokenT]):
             start += len(self._frames[index])
             if start == pending.end:
                 break
-        else:  # pragma: no cover - a waiting frame is always queued
+        else:  # it was popped before it was due
             return
         removed = len(self._frames[index])
         if index == 0:

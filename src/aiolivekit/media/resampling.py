@@ -3,14 +3,16 @@
 Rates are converted by libsoxr (the package `soxr`, which brings numpy), imported when first needed, so that programs
 that stay at 48 kHz do without both. Live streams use its variable-rate mode for a fixed rate, because it is the one
 that gives 10 ms out for 10 ms in: the other works in blocks of 20 to 60 ms, which would add that much delay. But only
-the other has a choice of qualities.
+the other has a choice of qualities. `soxr` has the mode since 1.1; where something else holds it at 1.0, as pipecat
+does, live streams take the recipe with the shortest blocks that still suppresses what the new rate cannot carry.
 """
 
 from __future__ import annotations
 
+import inspect
 import sys
 from array import array
-from functools import lru_cache
+from functools import cache, lru_cache
 from types import ModuleType
 
 from ..errors import MediaError
@@ -18,6 +20,8 @@ from ..errors import MediaError
 __all__ = ["Resampler", "remix", "require_numpy", "require_resampler"]
 
 _LIVE_QUALITY = "HQ"
+_LIVE_QUALITY_IN_BLOCKS = "LQ"
+"""16 bits, in blocks of 20 ms (40 to 8 kHz)."""
 
 
 def require_resampler() -> ModuleType:
@@ -48,6 +52,11 @@ def require_numpy() -> ModuleType:
     return np
 
 
+@cache
+def _has_variable_rate(soxr: ModuleType) -> bool:
+    return "vr" in inspect.signature(soxr.ResampleStream.__init__).parameters
+
+
 class Resampler:
     """Converts a stream of samples from one rate to another.
 
@@ -66,14 +75,13 @@ class Resampler:
         soxr = require_resampler()
         self._numpy = sys.modules["numpy"]
         self._num_channels = num_channels
-        self._stream = soxr.ResampleStream(
-            input_rate,
-            output_rate,
-            num_channels,
-            dtype="int16",
-            quality=quality or _LIVE_QUALITY,
-            vr=quality is None,
-        )
+        format_ = (input_rate, output_rate, num_channels, "int16")
+        if quality is not None:
+            self._stream = soxr.ResampleStream(*format_, quality)
+        elif _has_variable_rate(soxr):
+            self._stream = soxr.ResampleStream(*format_, _LIVE_QUALITY, vr=True)
+        else:
+            self._stream = soxr.ResampleStream(*format_, _LIVE_QUALITY_IN_BLOCKS)
 
     def push(self, samples: bytes) -> bytes:
         """Return what the samples pushed so far have made ready."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import operator
 from typing import TYPE_CHECKING, Any, Self
 
 from ..enums import VideoBufferType
@@ -33,7 +34,7 @@ class VideoFrame:
 
     Raises:
         ValueError: If a side is not within 1..16384, the type is unknown, or the data are too short or not contiguous.
-        TypeError: If `data` has no buffer.
+        TypeError: If `data` has no buffer, or a side is no integer.
     """
 
     __slots__ = ("__weakref__", "_data", "_height", "_type", "_width")
@@ -41,6 +42,8 @@ class VideoFrame:
     def __init__(self, width: int, height: int, type: int, data: Buffer) -> None:  # noqa: A002 - the official name
         if not (1 <= width <= _MAX_SIDE and 1 <= height <= _MAX_SIDE):
             raise ValueError(f"a picture has 1 to {_MAX_SIDE} pixels a side, not {width}x{height}")
+        # A float would only be noticed once the picture is sent.
+        width, height = operator.index(width), operator.index(height)
         self._type = VideoBufferType(type)
         view = memoryview(data)
         if not view.c_contiguous:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import TypeAlias
 
 import webrtc
 
 from . import runtime
+from .audio_pump import pump_of
 from .track_reader import MediaSink, TrackReader
 
 __all__ = ["MAX_SAMPLE_RATE", "MIN_SAMPLE_RATE", "AudioChunk", "AudioReader", "LocalAudio"]
@@ -61,3 +63,33 @@ class AudioReader(TrackReader[AudioChunk]):
 
     def __init__(self, media_track: webrtc.MediaStreamTrack, sink: MediaSink[AudioChunk]) -> None:
         super().__init__(media_track, sink, kind="audio", queue_size=_LOOP_STALL_CHUNKS)
+        self.flowing = False
+        self._pump = pump_of(asyncio.get_running_loop())
+        self._pump.add(self)
+
+    def close(self) -> None:
+        """Hand over what has come in and stop reading; the sink is not told of the end. Twice is once."""
+        super().close()
+        self._pump.remove(self)
+
+    # What the pump calls.
+
+    def take(self) -> int | None:
+        """Hand over what has come in (`PumpedReader`)."""
+        last = self._read()
+        if self._closed:
+            return None
+        return 0 if last is None else last[5]
+
+    def pause(self) -> float:
+        """Return for how many seconds nothing that comes in can be of use (`PumpedReader`)."""
+        sink = self._sink()
+        return 0.0 if sink is None else sink._pause()
+
+    def tell_again(self) -> None:
+        """Have wrtc tell when something comes in (`PumpedReader`)."""
+        self._acknowledge()
+        self._read()
+
+    def _told(self) -> None:
+        self._pump.wake()

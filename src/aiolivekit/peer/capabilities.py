@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import webrtc
 
-from . import runtime
+from ..errors import CodecUnavailableError
+from . import openh264, runtime
 from .tracks import MediaKind
 
-__all__ = ["codec_names"]
+__all__ = ["check_can_send", "codec_names"]
+
+_ALWAYS_THERE = ("VP8", "VP9", "AV1")
 
 
 def codec_names(kind: MediaKind) -> tuple[str, ...]:
@@ -20,3 +23,24 @@ def codec_names(kind: MediaKind) -> tuple[str, ...]:
     capabilities = webrtc.RTCRtpSender.get_capabilities(kind)
     codecs = capabilities.codecs if capabilities is not None else []
     return tuple(dict.fromkeys(codec.mime_type for codec in codecs))
+
+
+def check_can_send(codec: str) -> None:
+    """See that libwebrtc has a video codec.
+
+    Args:
+        codec: Its name, such as `H264`.
+
+    Raises:
+        CodecUnavailableError: If it has not.
+    """
+    if codec in _ALWAYS_THERE or f"video/{codec}" in codec_names("video"):
+        return
+    if codec != "H264":
+        raise CodecUnavailableError(f"libwebrtc as it is here has no {codec}; it has {', '.join(_ALWAYS_THERE)}")
+    problem = openh264.status().problem
+    raise CodecUnavailableError(
+        f"H.264 is there once OpenH264 {openh264.VERSION} is, which is for the user to choose: "
+        "`aiolivekit codecs install` brings Cisco's, `aiolivekit codecs use` and `enable_h264` take one that is here"
+        + (f" (not usable: {problem})" if problem else "")
+    )

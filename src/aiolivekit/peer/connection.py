@@ -15,10 +15,11 @@ import webrtc
 
 from ..core.encodings import Encoding
 from ..core.flight import SILENT, FlightTap, plain_words
-from ..errors import NegotiationError
-from . import runtime
+from ..errors import CodecUnavailableError, NegotiationError
+from . import openh264, runtime
 from .channel import ChannelSink, DataChannel, FastChannel
 from .tracks import LocalSender, MediaKind, OutgoingTrack, RemoteMedia, stats_dicts
+from .transforms import FrameChains
 from .watch import StateWatch
 
 __all__ = ["IceServerInit", "PeerConnection", "PeerSink", "PeerState"]
@@ -66,19 +67,23 @@ class PeerConnection:
         name: For the log: publisher or subscriber.
         sink: Told of candidates, states and channels.
         flight: Where every change of state is written down.
+        sealed: Whether media are neither sent nor received in the clear (see `FrameChains`).
 
     Raises:
         ForkError: In a child forked after libwebrtc's threads had started.
     """
 
-    def __init__(self, name: str, sink: PeerSink, flight: FlightTap = SILENT) -> None:
+    def __init__(self, name: str, sink: PeerSink, flight: FlightTap = SILENT, *, sealed: bool = False) -> None:
         runtime.check()
         self.name = name
         self._sink = sink
         self._pc = _Connection(webrtc.RTCConfiguration(bundle_policy=webrtc.RTCBundlePolicy.max_bundle))
+        # A connection has the codecs there were when it was made; of others it says nothing, and sends VP8 instead.
+        self._has_h264 = openh264.status().enabled
         self._held_candidates: list[webrtc.RTCIceCandidateInit] = []
         self._awaiting_restart = False
         self._closed = False
+        self._chains = FrameChains(sealed=sealed)
         self.bad_candidates = 0
         self._pc.on("icecandidate", self._on_candidate)
         self._pc.on("connectionstatechange", self._on_state)
@@ -142,12 +147,15 @@ class PeerConnection:
         await self._pc.set_local_description(webrtc.RTCSessionDescriptionInit(webrtc.RTCSdpType.answer, sdp))
 
     async def _set_remote(self, kind: webrtc.RTCSdpType, sdp: str) -> None:
+        if kind is webrtc.RTCSdpType.answer:  # with it media may begin to arrive
+            self._chains.seal(self._pc.get_transceivers())
         try:
             await self._pc.set_remote_description(webrtc.RTCSessionDescriptionInit(kind, sdp))
         except (webrtc.PythonWebRTCExceptionBase, ValueError, TypeError) as error:
             # libwebrtc quotes the line it stumbles over, which may hold an address or a password.
             words = plain_words(str(error))
             raise NegotiationError(f"the {self.name} could not apply the server's {kind.value}: {words}") from None
+        self._chains.seal(self._pc.get_transceivers())
         self._awaiting_restart = False
         held, self._held_candidates = self._held_candidates, []
         for candidate in held:
@@ -239,19 +247,25 @@ class PeerConnection:
         """Add a section in which we send a track, from the next negotiation on.
 
         Raises:
-            MediaError: If libwebrtc cannot send that codec or those encodings.
+            CodecUnavailableError: If there is no such codec, or there was none when the connection was made.
+            MediaError: If libwebrtc cannot send those encodings.
         """
-        return LocalSender.add(self._pc, track, encodings, codec=codec)
+        if codec == "H264" and not self._has_h264:
+            raise CodecUnavailableError("H.264 is there since this room was joined; it can be sent after joining again")
+        return LocalSender.add(self._pc, track, encodings, codec=codec, chains=self._chains)
 
     def remove(self, sender: LocalSender) -> None:
         """Stop sending a track; a sender of another connection, or one removed already, is ignored."""
         sender.remove_from(self._pc)
 
     def remote_media(self, mid: str) -> RemoteMedia | None:
-        """Return what we receive in a section, or `None` when there is no such section."""
+        """Return the track that arrives in a section from now on, or `None` when there is no such section.
+
+        The steps of the chain through which another track came there are gone.
+        """
         for transceiver in self._pc.get_transceivers():
             if transceiver.mid == mid:
-                return RemoteMedia(transceiver)
+                return RemoteMedia(transceiver, self._chains)
         return None
 
     # -- state --
@@ -276,6 +290,7 @@ class PeerConnection:
             self._watch.close()
             self._pc.off()
             self._pc.close()
+            self._chains.close()
 
 
 def _ice_server(init: IceServerInit) -> webrtc.RTCIceServer | None:

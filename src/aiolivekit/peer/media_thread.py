@@ -108,8 +108,12 @@ def _resolve(outcomes: list[tuple[asyncio.Future[None], Exception | None]]) -> N
 class Ticker(Protocol):
     """What the audio clock drives."""
 
-    def _tick(self, periods: int, wakeups: Wakeups) -> None:
-        """Play `periods` times 10 ms; on the media thread. One period, unless the clock has fallen behind."""
+    def _tick(self, periods: int, wakeups: Wakeups) -> bool | None:
+        """Play `periods` times 10 ms; on the media thread. One or two periods, unless the clock has fallen behind.
+
+        Returns:
+            Whether there is nothing more to play for now, so that it is enough to be asked again in two periods.
+        """
 
     def _fail(self, error: Exception, wakeups: Wakeups) -> None:
         """Release whoever waits: `_tick` raised, and the clock no longer drives this user."""
@@ -192,27 +196,30 @@ class MediaThread:
 
         wakeups = Wakeups()
         users = self._users
-        gone = not users
+        gone, idle = not users, True
         for ref in users:
-            gone |= not self._tick_user(ref(), periods, wakeups)
+            user = ref()
+            if user is None:
+                gone = True
+            elif not self._tick_user(user, periods, wakeups):
+                idle = False
         wakeups.send()
 
         if gone and not _prune(self):
             return
         self._due += periods * PERIOD
-        self.loop.call_at(self._due, self._on_due)
+        # The second of two periods is made up for as if it were late.
+        self.loop.call_at(self._due + PERIOD if idle else self._due, self._on_due)
 
     @staticmethod
-    def _tick_user(user: Ticker | None, periods: int, wakeups: Wakeups) -> bool:
-        if user is None:
-            return False
+    def _tick_user(user: Ticker, periods: int, wakeups: Wakeups) -> bool | None:
         try:
-            user._tick(periods, wakeups)
+            return user._tick(periods, wakeups)
         except Exception as error:
             logger.exception("a source failed on the audio clock and is no longer played")
             detach(user)
             user._fail(error, wakeups)
-        return True
+            return True
 
 
 # Re-entrant: a finalizer that runs under it may close a source.

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 
 from ..errors import ForkError
+from . import openh264
 
 __all__ = ["check"]
 
@@ -16,7 +17,7 @@ _owner: int | None = None
 
 
 def check() -> None:
-    """Note that this process uses libwebrtc.
+    """Note that this process uses libwebrtc, and have the codecs that the user chose.
 
     Raises:
         ForkError: If a parent process did so before it forked this one.
@@ -30,3 +31,4 @@ def check() -> None:
             "this process was forked after its parent had used libwebrtc, whose threads it did not inherit; "
             "start processes with the 'spawn' method, or fork before the first connection"
         )
+    openh264.prepare()

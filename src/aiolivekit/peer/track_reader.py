@@ -32,6 +32,9 @@ class MediaSink(Protocol[SinkItemT]):
     def _on_media_ended(self) -> None:
         """The track has ended; nothing follows."""
 
+    def _pause(self) -> float:
+        """Return for how many seconds nothing that comes in can be of use; asked after what has come was taken."""
+
 
 class _Processor(webrtc.MediaStreamTrackProcessor):
     __slots__ = ("_notify",)
@@ -42,8 +45,6 @@ class _Processor(webrtc.MediaStreamTrackProcessor):
 
     def _on_event(self, name: str, *_args: object) -> None:
         if name == "_ready":
-            # Before reading: what comes in while we read must raise a new event.
-            self._native_obj._ackWakeup()
             self._notify()
 
 
@@ -51,7 +52,8 @@ class TrackReader(Generic[ItemT]):
     """Reads one track on the running event loop and hands over what comes in.
 
     The sink is held weakly, and a reader nobody holds stops reading. An ended track drops what its native queue still
-    holds, so that queue is only for the time in which the loop is blocked: it is emptied whenever the loop runs.
+    holds, so that queue is only for the time in which the loop is blocked, or (audio) the sink has no use for more: it
+    is emptied whenever the loop runs otherwise.
 
     Args:
         media_track: The track.
@@ -71,10 +73,10 @@ class TrackReader(Generic[ItemT]):
             raise MediaError(f"a reader of {kind} was given a track of {media_track.kind}")
         self._sink = weakref.ref(sink)
         self._closed = False
-        read = weakref.WeakMethod(self._read)
+        told = weakref.WeakMethod(self._told)
 
         def notify() -> None:
-            if (method := read()) is not None:
+            if (method := told()) is not None:
                 method()
 
         self._processor = _Processor(webrtc.MediaStreamTrackProcessorInit(media_track, queue_size), notify)
@@ -95,22 +97,36 @@ class TrackReader(Generic[ItemT]):
             self._closed = True
             self._stop()
 
-    def _read(self) -> None:
+    def _told(self) -> None:
+        """Something has come in, or the track has ended."""
+        self._acknowledge()
+        self._read()
+
+    def _acknowledge(self) -> None:
+        # Before reading: what comes in while we read must raise a new event.
+        self._native._ackWakeup()
+
+    def _read(self) -> ItemT | None:
+        """Hand over what has come in, and the end; return the last item."""
         if self._closed:
-            return
-        self._drain()
+            return None
+        last = self._drain()
         if self._native.ended:
             self._closed = True
             self._stop()
             if (sink := self._sink()) is not None:
                 sink._on_media_ended()
+        return last
 
-    def _drain(self) -> None:
+    def _drain(self) -> ItemT | None:
         sink = self._sink()
         if sink is None:
             self._closed = True
             self._stop()
-            return
+            return None
         read = self._native.read
+        last = None
         while (item := read()) is not None:
-            sink._on_media(cast(ItemT, item))
+            last = cast(ItemT, item)
+            sink._on_media(last)
+        return last

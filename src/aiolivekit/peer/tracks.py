@@ -9,8 +9,10 @@ from typing import Any, Literal, Protocol
 import webrtc
 
 from ..core.encodings import Encoding
+from ..core.packet_trailer import MetadataWindow
 from ..enums import DegradationPreference
-from ..errors import MediaError
+from ..errors import CodecUnavailableError, MediaError
+from .transforms import FrameChain, FrameChains
 
 __all__ = ["LocalMedia", "LocalSender", "MediaKind", "OutgoingTrack", "RemoteMedia"]
 
@@ -43,10 +45,12 @@ class OutgoingTrack:
         local: The source.
     """
 
-    __slots__ = ("_track", "kind")
+    __slots__ = ("_track", "kind", "metadata")
 
     def __init__(self, local: LocalMedia) -> None:
         self._track = local.media_track.clone()
+        self.metadata: MetadataWindow | None = getattr(local, "metadata", None)
+        """What belongs to its newest pictures."""
         self.kind: MediaKind = "audio" if self._track.kind == "audio" else "video"
 
     @property
@@ -71,7 +75,7 @@ class OutgoingTrack:
 class LocalSender:
     """A section of a peer connection in which a track of ours is sent."""
 
-    __slots__ = ("_activating", "_pc", "_transceiver", "active", "cid", "encodings", "kind", "track")
+    __slots__ = ("_activating", "_chains", "_pc", "_transceiver", "active", "cid", "encodings", "kind", "track")
 
     def __init__(
         self,
@@ -79,9 +83,11 @@ class LocalSender:
         transceiver: webrtc.RTCRtpTransceiver,
         track: OutgoingTrack,
         encodings: Sequence[Encoding],
+        chains: FrameChains,
     ) -> None:
         self._pc: webrtc.RTCPeerConnection | None = pc
         self._transceiver = transceiver
+        self._chains = chains
         self.track = track
         self.cid = track.cid
         """The id by which our offers name it, whichever track is sent."""
@@ -99,6 +105,7 @@ class LocalSender:
         encodings: Sequence[Encoding],
         *,
         codec: str | None,
+        chains: FrameChains,
     ) -> LocalSender:
         """Add a section for `track` (for `PeerConnection.send`).
 
@@ -116,7 +123,9 @@ class LocalSender:
             raise MediaError(f"libwebrtc cannot send the track: {error}") from error
         if codec is not None:
             _prefer(transceiver, track.kind, codec)
-        return cls(pc, transceiver, track, encodings)
+        if chains.sealed:
+            chains.of_sender(transceiver)
+        return cls(pc, transceiver, track, encodings, chains)
 
     @property
     def mid(self) -> str | None:
@@ -130,6 +139,13 @@ class LocalSender:
         self._pc = None
         if pc.signaling_state is not webrtc.RTCSignalingState.closed:
             pc.remove_track(self._transceiver.sender)
+        if (chain := self._chains.find(self._transceiver.sender)) is not None:
+            chain.clear()
+
+    @property
+    def chain(self) -> FrameChain:
+        """The steps that its encoded frames pass; first read before the section is negotiated."""
+        return self._chains.of_sender(self._transceiver)
 
     async def replace(self, track: OutgoingTrack) -> None:
         """Send another track of the same kind, without a negotiation; does nothing once the connection is closed.
@@ -234,18 +250,21 @@ class LocalSender:
 class RemoteMedia:
     """A remote track as it arrives in a section."""
 
-    __slots__ = ("_transceiver", "kind", "media_track", "mid")
+    __slots__ = ("_chains", "_transceiver", "kind", "media_track", "mid")
 
-    def __init__(self, transceiver: webrtc.RTCRtpTransceiver) -> None:
+    def __init__(self, transceiver: webrtc.RTCRtpTransceiver, chains: FrameChains) -> None:
         self._transceiver = transceiver
+        self._chains = chains
+        if (chain := chains.find(transceiver.receiver)) is not None:
+            chain.clear()  # its steps were those of another track
         self.media_track: webrtc.MediaStreamTrack = transceiver.receiver.track
         self.kind: MediaKind = "audio" if self.media_track.kind == "audio" else "video"
         self.mid = transceiver.mid or ""
 
     @property
-    def receiver(self) -> webrtc.RTCRtpReceiver:
-        """The receiver, for encrypted transforms."""
-        return self._transceiver.receiver
+    def chain(self) -> FrameChain:
+        """The steps that its encoded frames pass before they are decoded."""
+        return self._chains.of_receiver(self._transceiver)
 
     def latest(self) -> tuple[float, int] | None:
         """Return when, on the monotonic clock, the newest media were handed over to be played, and their RTP timestamp.
@@ -293,5 +312,5 @@ def _prefer(transceiver: webrtc.RTCRtpTransceiver, kind: MediaKind, codec: str) 
     wanted = f"{kind}/{codec}".lower()
     chosen = [each for each in codecs if each.mime_type.lower() == wanted]
     if not chosen:
-        raise MediaError(f"libwebrtc cannot send {codec}")
+        raise CodecUnavailableError(f"libwebrtc cannot send {codec}")
     transceiver.set_codec_preferences(chosen + [each for each in codecs if each not in chosen])

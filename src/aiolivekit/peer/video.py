@@ -7,6 +7,7 @@ from typing import TypeAlias
 import webrtc
 import wrtc  # type: ignore[import-not-found,unused-ignore]
 
+from ..core.packet_trailer import MetadataWindow
 from ..enums import VideoBufferType
 from ..errors import MediaError
 from . import runtime
@@ -172,10 +173,12 @@ class LocalVideo:
         is_screencast: Whether the track shows a screen: encoders then keep its text sharp, at the cost of motion.
     """
 
-    __slots__ = ("_generator", "_native", "_track")
+    __slots__ = ("_generator", "_native", "_track", "metadata")
 
     def __init__(self, *, is_screencast: bool = False) -> None:
         runtime.check()
+        self.metadata = MetadataWindow()
+        """What belongs to the newest pictures, by their time."""
         self._generator = webrtc.VideoTrackGenerator()
         self._native = self._generator._native
         # The native track has no other strong wrapper, and senders compare wrappers.

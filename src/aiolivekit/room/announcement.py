@@ -10,9 +10,19 @@ from typing import Any
 from livekit.protocol import models, rtc
 
 from ..core.encodings import Encoding, audio_encodings, degradation, video_encodings, video_layers
-from ..enums import BackupCodecPolicy, DegradationPreference, TrackSource, VideoCodec, VideoEncoderBackend, VideoQuality
+from ..enums import (
+    BackupCodecPolicy,
+    DegradationPreference,
+    EncryptionType,
+    FrameMetadataFeature,
+    TrackSource,
+    VideoCodec,
+    VideoEncoderBackend,
+    VideoQuality,
+)
 from ..errors import PublishError, UnsupportedError
 from ..options import TrackPublishOptions
+from ..peer.capabilities import check_can_send
 from .track import LocalAudioTrack, LocalTrack
 
 __all__ = ["Announcement"]
@@ -43,16 +53,24 @@ class Announcement:
     degradation: DegradationPreference | None = None
 
     @classmethod
-    def of(cls, track: LocalTrack, options: TrackPublishOptions, cid: str) -> Announcement:
+    def of(
+        cls,
+        track: LocalTrack,
+        options: TrackPublishOptions,
+        cid: str,
+        encryption: EncryptionType = EncryptionType.NONE,
+    ) -> Announcement:
         """Return what publishing `track` with `options` takes.
 
         Args:
             track: The track.
             options: How it is to be published.
             cid: The id by which our offer names it.
+            encryption: How it is encrypted end to end.
 
         Raises:
             PublishError: If the options contradict themselves.
+            CodecUnavailableError: If they ask for a codec that is not there.
             UnsupportedError: If they ask for what libwebrtc as it is here cannot do.
         """
         source = options.source if options.source is not None else TrackSource.SOURCE_UNKNOWN
@@ -62,6 +80,7 @@ class Announcement:
             source=int(source),  # type: ignore[arg-type]
             muted=track.muted,
             stream=options.stream or "",
+            encryption=int(encryption),  # type: ignore[arg-type]
         )
         try:
             if isinstance(track, LocalAudioTrack):
@@ -76,7 +95,8 @@ class Announcement:
         request.type = models.TrackType.AUDIO
         request.stereo = stereo
         request.disable_dtx = options.dtx is False
-        request.disable_red = options.red is False
+        # What is encrypted cannot be taken apart into frames that are sent twice.
+        request.disable_red = options.red is False or bool(request.encryption)
         features = request.audio_features
         if stereo:
             features.append(models.AudioTrackFeature.TF_STEREO)
@@ -92,9 +112,21 @@ class Announcement:
         width, height = source.width, source.height
         encodings = video_encodings(width, height, options, screencast=source.is_screencast)
         request.type = models.TrackType.VIDEO
+        request.packet_trailer_features.extend(
+            FrameMetadataFeature(each).value  # type: ignore[misc]
+            for each in dict.fromkeys(options.frame_metadata_features)
+        )
         request.width = width
         request.height = height
-        codec = options.video_codec if options.video_codec is not None else VideoCodec.VP8
+        codec = VideoCodec(options.video_codec) if options.video_codec is not None else VideoCodec.VP8
+        check_can_send(codec.name)
+        if options.frame_metadata_features and VideoCodec.H264 in (codec, options.backup_codec):
+            raise UnsupportedError(
+                "metadata beside pictures go with VP8, VP9 and AV1: the encoder of H.264 does not say which picture it "
+                "has encoded"
+            )
+        if options.backup_codec is not None:
+            check_can_send(VideoCodec(options.backup_codec).name)
         layers = [
             models.VideoLayer(
                 quality=_QUALITIES[layer.quality],
@@ -118,10 +150,6 @@ class Announcement:
 
 
 def _check_supported(options: TrackPublishOptions) -> None:
-    if options.frame_metadata_features:
-        raise UnsupportedError(
-            "libwebrtc as it is here adds nothing to encoded frames; send what belongs to a frame in a data track"
-        )
     if options.video_encoder not in (None, *_ENCODERS):
         name = VideoEncoderBackend(options.video_encoder).name
         raise UnsupportedError(f"there is no {name}: libwebrtc as it is here has software encoders only")

@@ -20,6 +20,7 @@ from livekit.protocol import rtc
 from ..core.dynacast import active_encodings, wants_codec
 from ..errors import ClosedError, LiveKitError, MediaError
 from ..options import TrackPublishOptions
+from ..peer.frame_metadata import send_metadata
 from ..peer.tracks import LocalSender, OutgoingTrack
 from .announcement import Announcement
 from .dynacast import Dynacast
@@ -89,12 +90,16 @@ class BackupCodecs:
         outgoing = OutgoingTrack(track._source._local)
         sender: LocalSender | None = None
         try:
-            announcement = Announcement.of(track, options, outgoing.cid)
+            announcement = Announcement.of(track, options, outgoing.cid, self._engine.e2ee.encryption_type)
             announcement.request.sid = publication.sid
             announcement.request.muted = publication.muted
             epoch = self._engine.epoch
             await self._engine.add_track(announcement.request, epoch=epoch)
             sender = await self._engine.create_sender(outgoing, options, announcement.encodings, epoch=epoch)
+            if announcement.request.packet_trailer_features:
+                send_metadata(sender, options.frame_metadata_features)
+            if self._engine.e2ee._seals:
+                self._engine.e2ee._protect_sender(sender.chain, publication.sid)
             if announcement.degradation is not None:
                 await sender.prefer(announcement.degradation)
             await self._engine.negotiate()

@@ -16,7 +16,9 @@ from ..data.stream_sending import OutgoingStream
 from ..errors import StreamError
 
 __all__ = [
+    "STREAM_CHUNK_SIZE",
     "BaseStreamInfo",
+    "BaseStreamWriter",
     "ByteStreamInfo",
     "ByteStreamReader",
     "ByteStreamWriter",
@@ -25,6 +27,9 @@ __all__ = [
     "TextStreamReader",
     "TextStreamWriter",
 ]
+
+STREAM_CHUNK_SIZE = CHUNK_SIZE
+"""Bytes of a chunk at most."""
 
 
 @dataclass
@@ -221,8 +226,11 @@ class ByteStreamReader(_Reader[ByteStreamInfo, bytes]):
         return b"".join([piece async for piece in self])
 
 
-class _Writer(Generic[Info]):
-    """One that is dropped without having been closed ends its stream with an error for those who receive it."""
+class BaseStreamWriter(Generic[Info]):
+    """An outgoing stream.
+
+    One that is dropped without having been closed ends its stream with an error for those who receive it.
+    """
 
     def __init__(self, info: Info, stream: OutgoingStream) -> None:
         self._info = info
@@ -267,7 +275,7 @@ class _Writer(Generic[Info]):
             self._loop.call_soon_threadsafe(self._stream.abandon, "the sender abandoned it")
 
 
-class TextStreamWriter(_Writer[TextStreamInfo]):
+class TextStreamWriter(BaseStreamWriter[TextStreamInfo]):
     """An outgoing text stream."""
 
     async def write(self, text: str) -> None:
@@ -286,7 +294,7 @@ class TextStreamWriter(_Writer[TextStreamInfo]):
         await self._stream.write(utf8_chunks(text.encode()))
 
 
-class ByteStreamWriter(_Writer[ByteStreamInfo]):
+class ByteStreamWriter(BaseStreamWriter[ByteStreamInfo]):
     """An outgoing byte stream."""
 
     async def write(self, data: bytes | bytearray | memoryview) -> None:

@@ -85,8 +85,9 @@ class RoomDataTracks:
         self._members: Members = visit.members
         self._started = False
         self._announce: Announce = visit.announce
-        self.local: LocalDataTracks = LocalDataTracks(visit.engine)
-        self.remote: RemoteDataTracks = RemoteDataTracks(visit.engine, self._published, self._unpublished)
+        cipher = visit.engine.e2ee._packets
+        self.local: LocalDataTracks = LocalDataTracks(visit.engine, cipher)
+        self.remote: RemoteDataTracks = RemoteDataTracks(visit.engine, self._published, self._unpublished, cipher)
         visit.members.local._data_tracks = self.local
         self.renewed()
 

@@ -7,25 +7,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..data.durable import Durable, DurableEvents
-from ..enums import DisconnectReason
 from ..options import DurableOptions
 from ..session.events import DataReceived
 from . import events
+from .absences import PURPOSELY
 
 if TYPE_CHECKING:
     from .visit import Visit
 
 __all__ = ["durable_messages", "tell_presence"]
-
-_PURPOSELY = frozenset(
-    {
-        DisconnectReason.CLIENT_INITIATED,
-        DisconnectReason.PARTICIPANT_REMOVED,
-        DisconnectReason.ROOM_DELETED,
-        DisconnectReason.ROOM_CLOSED,
-    }
-)
-"""Reasons for which somebody leaves who is not on the way back."""
 
 
 def durable_messages(visit: Visit, options: DurableOptions) -> Durable[DataReceived]:
@@ -63,4 +53,4 @@ def tell_presence(durable: Durable[DataReceived], event: events.RoomEvent) -> No
         case events.ParticipantActive(participant):
             durable.active(participant.identity)
         case events.ParticipantDisconnected(participant):
-            durable.left(participant.identity, purposely=participant.disconnect_reason in _PURPOSELY)
+            durable.left(participant.identity, purposely=participant.disconnect_reason in PURPOSELY)

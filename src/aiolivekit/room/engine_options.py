@@ -11,6 +11,7 @@ def engine_options_of(options: RoomOptions) -> EngineOptions:
     """Return the options of `RtcEngine.connect` for those of `Room.connect`."""
     signal = SignalOptions(
         auto_subscribe=options.auto_subscribe,
+        adaptive_stream=options.adaptive_stream,
         single_peer_connection=options.single_peer_connection is not False,
         proxy=options.proxy,
         ssl_context=options.ssl_context,

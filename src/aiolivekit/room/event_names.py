@@ -34,6 +34,7 @@ EventTypes = Literal[
     "data_received",
     "sip_dtmf_received",
     "transcription_received",
+    "metrics_received",
     "e2ee_state_changed",
     "connection_state_changed",
     "connected",
@@ -78,6 +79,7 @@ ParticipantEventTypes = Literal[
     "data_received",
     "sip_dtmf_received",
     "transcription_received",
+    "metrics_received",
     "e2ee_state_changed",
     "is_speaking_changed",
 ]

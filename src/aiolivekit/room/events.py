@@ -15,6 +15,7 @@ from .event_names import EventTypes
 if TYPE_CHECKING:
     from .chat import ChatMessage
     from .data_tracks import RemoteDataTrack
+    from .metrics import MetricsBatch
     from .packets import DataPacket, SipDTMF, TranscriptionSegment
     from .participant import Participant, ParticipantPermission, RemoteParticipant
     from .report import ReconnectReport
@@ -42,6 +43,7 @@ __all__ = [
     "LocalTrackRepublished",
     "LocalTrackSubscribed",
     "LocalTrackUnpublished",
+    "MetricsReceived",
     "Moved",
     "ParticipantActive",
     "ParticipantAttributesChanged",
@@ -330,6 +332,15 @@ class TranscriptionReceived(RoomEvent):
     segments: list[TranscriptionSegment]
     participant: Participant | None
     publication: TrackPublication | None
+
+
+@dataclass(frozen=True, slots=True)
+class MetricsReceived(RoomEvent):
+    """Somebody tells what it measured; `participant` is `None` when a server does."""
+
+    name = "metrics_received"
+    metrics: MetricsBatch
+    participant: RemoteParticipant | None
 
 
 @dataclass(frozen=True, slots=True)

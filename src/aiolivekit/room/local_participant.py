@@ -21,6 +21,7 @@ from .data_flow import DataFlowMethods
 from .data_tracks import DataTrackMethods
 from .handler_tasks import HandlerTasks
 from .local_tracks import Announce, LocalTracks
+from .metrics import MetricsBatch, metrics_packet
 from .packets import Transcription, dtmf_packet, transcription_packet, user_packet
 from .participant import Participant
 from .replacing import replace_track
@@ -139,6 +140,17 @@ class LocalParticipant(StreamMethods, ChatMethods, RpcMethods, DataFlowMethods, 
         """
         await self._engine.publish_data(transcription_packet(transcription))
 
+    async def publish_metrics(self, metrics: MetricsBatch) -> None:
+        """Tell what we measured. Servers pass it on to those with the grant `canSubscribeMetrics`, if at all.
+
+        Args:
+            metrics: What.
+
+        Raises:
+            ClosedError: If the room is disconnected.
+        """
+        await self._engine.publish_data(metrics_packet(metrics))
+
     # -- what we say about ourselves ----------------------------------------------------------------
 
     async def set_metadata(self, metadata: str) -> None:
@@ -247,7 +259,7 @@ class LocalParticipant(StreamMethods, ChatMethods, RpcMethods, DataFlowMethods, 
             NegotiationError: If the media path could not be agreed on.
             ClosedError: If the room is disconnected.
         """
-        return await self._tracks.publish(track, options)
+        return await self._tracks.publish(track, TrackPublishOptions.of(options))
 
     async def unpublish_track(self, track_sid: str) -> None:
         """Publish a track no more. The track and its source live on, and can be published again.

@@ -23,6 +23,7 @@ from ..errors import (
     SignalClosedError,
 )
 from ..options import TrackPublishOptions
+from ..peer.frame_metadata import send_metadata
 from ..peer.tracks import LocalSender, OutgoingTrack
 from ..session.requests import AnswerLostError
 from . import events
@@ -95,6 +96,8 @@ class LocalTracks:
             raise TypeError(f"a local track is published, not {type(track).__name__}")
         self.reserve(track)
         try:
+            if options.preconnect_buffer and isinstance(track, LocalAudioTrack):
+                track._source.start_preconnect_buffer()
             return await self._publish(track, options)
         finally:
             self.release(track)
@@ -129,7 +132,7 @@ class LocalTracks:
         sender: LocalSender | None = None
         info: models.TrackInfo | None = None
         try:
-            announcement = Announcement.of(track, options, outgoing.cid)
+            announcement = Announcement.of(track, options, outgoing.cid, self._engine.e2ee.encryption_type)
             outgoing.enabled = not track.muted
             info = await self._engine.add_track(announcement.request)
             epoch = self._engine.epoch
@@ -137,6 +140,9 @@ class LocalTracks:
             sender = await self._engine.create_sender(
                 outgoing, options, announcement.encodings, stereo=announcement.stereo, epoch=epoch
             )
+            if announcement.request.packet_trailer_features:
+                send_metadata(sender, options.frame_metadata_features)
+            self._protect(sender, info.sid)
             if announcement.degradation is not None:
                 await sender.prefer(announcement.degradation)
             await self._engine.negotiate()
@@ -148,6 +154,7 @@ class LocalTracks:
         except BaseException:
             if info is not None:
                 self._early.pop(info.sid, None)
+                self._engine.e2ee._forget(self._participant.identity, info.sid)
             self._stop_sending(sender)
             outgoing.close()
             raise
@@ -155,6 +162,11 @@ class LocalTracks:
         publication = LocalTrackPublication(info, track, outgoing, sender, self._participant, self._tasks, options)
         self._add(publication, track)
         return publication
+
+    def _protect(self, sender: LocalSender, sid: str, like: str | None = None) -> None:
+        e2ee = self._engine.e2ee
+        if e2ee._seals:
+            e2ee._protect_sender(sender.chain, sid, like)
 
     def _add(self, publication: LocalTrackPublication, track: LocalTrack) -> None:
         sid = publication.sid
@@ -227,7 +239,7 @@ class LocalTracks:
         patience = _UNANSWERED
         try:
             while True:
-                announcement = Announcement.of(track, options, outgoing.cid)
+                announcement = Announcement.of(track, options, outgoing.cid, self._engine.e2ee.encryption_type)
                 announcement.request.muted = publication.muted
                 try:
                     info = await self._engine.add_track(announcement.request, epoch=epoch)
@@ -243,6 +255,9 @@ class LocalTracks:
             sender = await self._engine.create_sender(
                 outgoing, options, announcement.encodings, stereo=announcement.stereo, epoch=epoch
             )
+            if announcement.request.packet_trailer_features:
+                send_metadata(sender, options.frame_metadata_features)
+            self._protect(sender, info.sid, publication.sid)
             if announcement.degradation is not None:
                 await sender.prefer(announcement.degradation)
         except (RequestError, RequestTimeoutError, MediaError) as error:
@@ -288,6 +303,7 @@ class LocalTracks:
     def _remove(self, publication: LocalTrackPublication) -> None:
         del self.publications[publication.sid]
         self.backups.drop(publication)
+        self._engine.e2ee._forget(self._participant.identity, publication.sid)
         track = publication.track
         self._announce(events.LocalTrackUnpublished(publication), track, publication, self._participant)
         publication._end()

@@ -16,6 +16,7 @@ from ..core import participants as roster
 from ..core.speakers import ActiveSpeakers
 from ..core.subscription import EARLY_MEDIA_TIMEOUT, MediaMatcher, MediaSubscribed, MediaUnsubscribed
 from ..enums import ConnectionQuality, ParticipantState, StreamState
+from ..peer.frame_metadata import receive_metadata
 from . import events
 from .emitter import EventEmitter
 from .handler_tasks import HandlerTasks
@@ -88,6 +89,10 @@ class Members:
     def enable_dynacast(self) -> None:
         """Send only those layers of our tracks that somebody watches."""
         self.local._tracks.enable_dynacast()
+
+    def enable_adaptive_stream(self) -> None:
+        """Have video tracks sent to us as their streams need them."""
+        self._reception.adapt()
 
     def by_identity(self, identity: str) -> Participant | None:
         """Return a participant that is here, ourselves included."""
@@ -278,6 +283,11 @@ class Members:
         kind = RemoteVideoTrack if media.kind == "video" else RemoteAudioTrack
         track: RemoteTrack = kind(publication.sid, publication.name, publication.muted, media, self._tasks)
         publication._track = track
+        if isinstance(track, RemoteVideoTrack) and publication._info.packet_trailer_features:
+            track._frame_metadata = receive_metadata(media)
+        self._engine.e2ee._protect_receiver(
+            lambda: media.chain, participant.identity, publication.sid, publication._info.encryption
+        )
         # What arrives is allowed: the server's word may have been lost in an outage.
         self.subscription_allowed(publication.sid, True)
         for stream in list(participant._streams):
@@ -289,6 +299,7 @@ class Members:
         track = publication._track
         assert track is not None
         publication._track = None
+        self._engine.e2ee._forget(participant.identity, publication.sid)
         track._end()
         self._announce(events.TrackUnsubscribed(track, publication, participant), track, publication, participant)
 
@@ -381,6 +392,7 @@ class Members:
         if self._expiry is not None:
             self._expiry.cancel()
             self._expiry = None
+        self._reception.close()
         for _, publication in self._publications.values():
             if publication._track is not None:
                 publication._track._end()

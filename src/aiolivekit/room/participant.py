@@ -91,6 +91,7 @@ class Participant(ABC, EventEmitter[ParticipantEventTypes]):
         self._is_speaking = False
         self._audio_level = 0.0
         self._disconnect_reason: DisconnectReason | None = None
+        self._is_encrypted = False
         # Streams that read whatever track of a source there is enter themselves here
         # (see `media.frame_stream.StreamParticipant`).
         self._streams: MutableSet[Any] = WeakSet()
@@ -171,6 +172,11 @@ class Participant(ABC, EventEmitter[ParticipantEventTypes]):
     def audio_level(self) -> float:
         """How loud it speaks, 0 to 1, as last told."""
         return self._audio_level
+
+    @property
+    def is_encrypted(self) -> bool:
+        """Whether it publishes tracks, and says that all of them are encrypted end to end."""
+        return self._is_encrypted
 
     def _set_disconnect_reason(self, reason: int) -> None:
         known = DisconnectReason.of(reason)

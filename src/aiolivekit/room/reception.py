@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, TypeVar
 
 from livekit.protocol import models, rtc
 
-from ..core.track_settings import TrackSettings
+from ..core.track_settings import TrackSettings, TrackWishes
 from ..enums import VideoQuality
 from ..errors import ClosedError
 
 if TYPE_CHECKING:
     from ..engine.engine import RtcEngine
+    from .adaptive_stream import AdaptiveStream
     from .track_publication import RemoteTrackPublication
 
 __all__ = ["Reception"]
@@ -27,6 +28,7 @@ _QUALITIES = {
     VideoQuality.VIDEO_QUALITY_HIGH: models.VideoQuality.HIGH,
 }
 _DEFAULTS = TrackSettings()
+_NO_WISHES = TrackWishes()
 
 T = TypeVar("T")
 
@@ -44,7 +46,14 @@ class Reception:
         self.auto_subscribe = auto_subscribe
         # What differs from what the server does by itself.
         self._subscribed: OrderedDict[str, bool] = OrderedDict()
-        self._settings: OrderedDict[str, TrackSettings] = OrderedDict()
+        self._wishes: OrderedDict[str, TrackWishes] = OrderedDict()
+        self._adaptive: AdaptiveStream | None = None
+
+    def adapt(self) -> None:
+        """Have video tracks sent as their streams need them, where nothing else is said of them."""
+        from .adaptive_stream import AdaptiveStream
+
+        self._adaptive = AdaptiveStream(self._configure)
 
     # -- what the application says --
 
@@ -58,22 +67,22 @@ class Reception:
         _remember(self._subscribed, publication.sid, None if subscribed == self.auto_subscribe else subscribed)
         self._subscribe(publication, subscribed)
 
-    def set_settings(self, publication: RemoteTrackPublication, settings: TrackSettings) -> None:
+    def set_wishes(self, publication: RemoteTrackPublication, wishes: TrackWishes) -> None:
         """Ask the server to send a track otherwise.
 
         Raises:
             ClosedError: If the room is disconnected.
         """
         self._check_open()
-        publication._settings = settings
-        _remember(self._settings, publication.sid, None if settings == _DEFAULTS else settings)
+        publication._wishes = wishes
+        _remember(self._wishes, publication.sid, None if wishes == _NO_WISHES else wishes)
         self._configure(publication)
 
     # -- what happens --
 
     def published(self, publication: RemoteTrackPublication) -> None:
         """A track is known, perhaps again."""
-        publication._settings = self._settings.get(publication.sid, _DEFAULTS)
+        publication._wishes = self._wishes.get(publication.sid, _NO_WISHES)
         wish = self._subscribed.get(publication.sid)
         if wish is not None:
             publication._wanted = wish
@@ -85,8 +94,17 @@ class Reception:
         if not publication._wanted and publication.sid in self._subscribed:
             # A new session begins with what the server does by itself, and heeds no wish before that.
             self._subscribe(publication, subscribed=False)
-        elif publication._settings != _DEFAULTS:
+            return
+        publication._demand = publication._sent = None
+        if self._adaptive is not None and self._adaptive.follow(publication):
+            return
+        if publication._wishes.settings() != _DEFAULTS:
             self._configure(publication)
+
+    def close(self) -> None:
+        """The room is disconnected."""
+        if self._adaptive is not None:
+            self._adaptive.close()
 
     # -- for a resume --
 
@@ -102,7 +120,7 @@ class Reception:
 
     def disabled(self, publications: Iterable[RemoteTrackPublication]) -> list[str]:
         """Return the tracks that are switched off (`SyncState.track_sids_disabled`)."""
-        return [each.sid for each in publications if each.subscribed and not each._settings.enabled]
+        return [each.sid for each in publications if each.subscribed and not _settings_of(each).enabled]
 
     # -- requests --
 
@@ -118,7 +136,11 @@ class Reception:
         self._engine.post_request(rtc.SignalRequest(subscription=update))
 
     def _configure(self, publication: RemoteTrackPublication) -> None:
-        settings = publication._settings
+        settings = _settings_of(publication)
+        if self._adaptive is not None:
+            if publication._sent == settings:
+                return
+            publication._sent = settings
         update = rtc.UpdateTrackSettings(
             track_sids=[publication.sid],
             disabled=not settings.enabled,
@@ -128,6 +150,10 @@ class Reception:
             fps=settings.fps,
         )
         self._engine.post_request(rtc.SignalRequest(track_setting=update))
+
+
+def _settings_of(publication: RemoteTrackPublication) -> TrackSettings:
+    return publication._wishes.settings(publication._demand)
 
 
 def _remember(wishes: OrderedDict[str, T], sid: str, wish: T | None) -> None:

@@ -12,12 +12,14 @@ from livekit.protocol import models, rtc
 
 from .._tasks import finish_despite_cancel
 from ..core.flight import FlightRecorder
+from ..e2ee.manager import E2EEManager
 from ..engine.engine import RtcEngine
 from ..engine.events import EngineEvents
 from ..enums import ConnectionState, DisconnectReason, SimulateScenarioKind
 from ..errors import ClosedError, ConnectError, NotConnectedError
 from ..options import RoomOptions
 from .emitter import EventEmitter
+from .encryption import e2ee_manager_of
 from .engine_options import engine_options_of
 from .event_names import EventTypes
 from .event_stream import EventStream
@@ -99,23 +101,25 @@ class Room(RoomInfo, StreamHandlers, EventEmitter[EventTypes]):
             raise ConnectError("the room was made for another event loop")
         if self._connecting is not None or self.isconnected():
             raise ConnectError("the room is connected already, or connecting")
-        if options.e2ee is not None or options.encryption is not None:
-            # Better not at all than in the clear.
-            raise ConnectError("this version cannot encrypt end to end")
+        e2ee = e2ee_manager_of(options)
         self._server_url = url
         self._token = token
         self._info = models.Room()
         self._queue_size = options.event_queue_size
         self._flight_log = FlightLog(FlightRecorder(options.flight_records), options.flight_log)
         # A task of its own, so that `disconnect` can end it.
-        joining = loop.create_task(self._join(url, token, options), name="aiolivekit connect")
+        joining = loop.create_task(self._join(url, token, options, e2ee), name="aiolivekit connect")
         self._connecting = joining
         try:
             visit = await joining
         except asyncio.CancelledError:
-            await self._clear_up(joining)
+            try:
+                await self._clear_up(joining)
+            finally:
+                e2ee._close()  # noqa: SLF001 - the manager's side that is not the user's
             raise
         except Exception:
+            e2ee._close()  # noqa: SLF001
             self._fail_waiters("the room could not be connected")
             await self._flight_log.saved()
             raise
@@ -126,15 +130,19 @@ class Room(RoomInfo, StreamHandlers, EventEmitter[EventTypes]):
             raise ClosedError("the room was disconnected while it was connecting")
         visit.start_soon()
 
-    async def _join(self, url: str, token: str, options: RoomOptions) -> Visit:
+    async def _join(self, url: str, token: str, options: RoomOptions, e2ee: E2EEManager) -> Visit:
         engine_options = engine_options_of(options)
         self._handler_tasks.slow = engine_options.slow_handler
         self._handler_tasks.flight = self._flight_log.recorder
         with self._flight_log.of_joining() as flight:
-            engine, join, engine_events = await RtcEngine.connect(url, token, engine_options, flight=flight)
+            engine, join, engine_events = await RtcEngine.connect(
+                url, token, engine_options, e2ee_manager=e2ee, flight=flight
+            )
         visit = self._enter(engine, join, engine_events, options)
         if options.dynacast:
             visit.members.enable_dynacast()
+        if options.adaptive_stream:
+            visit.members.enable_adaptive_stream()
         return visit
 
     def _enter(
@@ -233,6 +241,15 @@ class Room(RoomInfo, StreamHandlers, EventEmitter[EventTypes]):
     def remote_participants(self) -> Mapping[str, RemoteParticipant]:
         """The others by identity; after the room is disconnected, those who were there last."""
         return _NO_PARTICIPANTS if self._visit is None else MappingProxyType(self._visit.members.remote)
+
+    @property
+    def e2ee_manager(self) -> E2EEManager:
+        """The end-to-end encryption: its keys, and how it goes. Where there is none, it has no keys.
+
+        Raises:
+            NotConnectedError: Before the room was first connected.
+        """
+        return self._entered("have its encryption looked at").engine.e2ee
 
     def __repr__(self) -> str:
         return (

@@ -26,11 +26,11 @@ def _id(record: RtcStats) -> str:
 
 
 def _path(now: Iterable[RtcStats]) -> str:
-    selected = {each.transport.transport.selected_candidate_pair_id for each in now if each.transport is not None}
+    selected = {each.transport.transport.selected_candidate_pair_id for each in now if each.HasField("transport")}
     pairs: list[CandidatePairStats] = [
         each.candidate_pair.candidate_pair
         for each in now
-        if each.candidate_pair is not None and each.candidate_pair.rtc.id in selected
+        if each.HasField("candidate_pair") and each.candidate_pair.rtc.id in selected
     ]
     if not pairs:
         return ""
@@ -40,9 +40,9 @@ def _path(now: Iterable[RtcStats]) -> str:
 def _sent(now: Sequence[RtcStats], earlier: dict[str, RtcStats]) -> str:
     parts = []
     for kind in ("audio", "video"):
-        streams = [each for each in now if each.outbound_rtp is not None and each.outbound_rtp.stream.kind == kind]
+        streams = [each for each in now if each.HasField("outbound_rtp") and each.outbound_rtp.stream.kind == kind]
         if streams:
-            sent = [each.outbound_rtp for each in streams if each.outbound_rtp is not None]
+            sent = [each.outbound_rtp for each in streams]
             words = [kind, _volume([(each, _bytes(each)) for each in streams], earlier)]
             if kind == "video":
                 words += _picture_sent(sent)
@@ -54,10 +54,10 @@ def _received(now: Sequence[RtcStats], earlier: dict[str, RtcStats]) -> str:
     parts = []
     lost = total = 0
     for kind in ("audio", "video"):
-        streams = [each for each in now if each.inbound_rtp is not None and each.inbound_rtp.stream.kind == kind]
+        streams = [each for each in now if each.HasField("inbound_rtp") and each.inbound_rtp.stream.kind == kind]
         if not streams:
             continue
-        received = [each.inbound_rtp for each in streams if each.inbound_rtp is not None]
+        received = [each.inbound_rtp for each in streams]
         lost += sum(max(0, each.received.packets_lost) for each in received)
         total += sum(each.received.packets_received for each in received)
         words = [kind, _volume([(each, _bytes(each)) for each in streams], earlier)]
@@ -70,15 +70,15 @@ def _received(now: Sequence[RtcStats], earlier: dict[str, RtcStats]) -> str:
 
 
 def _messages(now: Iterable[RtcStats]) -> str:
-    channels = [each.data_channel.dc for each in now if each.data_channel is not None]
+    channels = [each.data_channel.dc for each in now if each.HasField("data_channel")]
     sent, received = (sum(getattr(each, name) for each in channels) for name in ("messages_sent", "messages_received"))
     return f"messages: {sent} sent, {received} received" if sent or received else ""
 
 
 def _bytes(record: RtcStats) -> int:
-    if record.outbound_rtp is not None:
+    if record.HasField("outbound_rtp"):
         return record.outbound_rtp.sent.bytes_sent
-    return record.inbound_rtp.inbound.bytes_received if record.inbound_rtp is not None else 0
+    return record.inbound_rtp.inbound.bytes_received
 
 
 def _volume(streams: Sequence[tuple[RtcStats, int]], earlier: dict[str, RtcStats]) -> str:

@@ -5,10 +5,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import MutableSet
+from collections.abc import Callable, MutableSet
 from typing import TYPE_CHECKING, Any, ClassVar, get_args
 from weakref import WeakSet
 
+from ..core.packet_trailer import MetadataWindow
 from ..enums import StreamState, TrackKind
 from .emitter import EventEmitter
 from .event_names import TrackEventTypes
@@ -83,6 +84,11 @@ class Track(ABC, EventEmitter[TrackEventTypes]):
     def muted(self) -> bool:
         """Whether its publisher has muted it."""
         return self._muted
+
+    @property
+    @abstractmethod
+    def _media_track(self) -> Any:
+        """What streams read: a `webrtc.MediaStreamTrack`, or `None` while there is none."""
 
     @abstractmethod
     async def get_stats(self) -> list[stats.RtcStats]:
@@ -193,6 +199,8 @@ class RemoteVideoTrack(_RemoteTrack):
     """Video of another participant."""
 
     _kind = TrackKind.KIND_VIDEO
+    _frame_metadata: MetadataWindow | None = None  # what arrives beside the pictures, if anything does
+    _on_demand: Callable[[], None] | None = None  # told when its streams may need it otherwise
 
 
 LocalTrack = LocalVideoTrack | LocalAudioTrack

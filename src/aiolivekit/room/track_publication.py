@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol, get_args
 
 from livekit.protocol import models
 
-from ..core.track_settings import TrackSettings
+from ..core.track_settings import Demand, TrackSettings, TrackWishes
 from ..enums import EncryptionType, FrameMetadataFeature, TrackKind, TrackSource, VideoQuality
 from ..errors import ClosedError
 from ..options import TrackPublishOptions
@@ -246,7 +246,7 @@ class _Reception(Protocol):
 
     def set_subscribed(self, publication: RemoteTrackPublication, subscribed: bool) -> None: ...
 
-    def set_settings(self, publication: RemoteTrackPublication, settings: TrackSettings) -> None: ...
+    def set_wishes(self, publication: RemoteTrackPublication, wishes: TrackWishes) -> None: ...
 
 
 class RemoteTrackPublication(TrackPublication):
@@ -274,7 +274,9 @@ class RemoteTrackPublication(TrackPublication):
         self._wanted = auto_subscribe
         self._allowed = True
         self._reception = reception
-        self._settings = TrackSettings()
+        self._wishes = TrackWishes()
+        self._demand: Demand | None = None  # with adaptive stream, once it is known
+        self._sent: TrackSettings | None = None  # what the server was told of this subscription
 
     @property
     def track(self) -> RemoteTrack | None:
@@ -311,7 +313,7 @@ class RemoteTrackPublication(TrackPublication):
         Raises:
             ClosedError: If the room is disconnected.
         """
-        self._reception.set_settings(self, self._settings.with_enabled(enabled))
+        self._reception.set_wishes(self, self._wishes.with_enabled(enabled))
 
     def set_video_quality(self, quality: VideoQuality | int) -> None:
         """Choose which layer of a video track we are sent, in place of dimensions.
@@ -325,7 +327,7 @@ class RemoteTrackPublication(TrackPublication):
             ValueError: If there is no such quality.
             ClosedError: If the room is disconnected.
         """
-        self._reception.set_settings(self, self._settings.with_quality(quality))
+        self._reception.set_wishes(self, self._wishes.with_quality(quality))
 
     def set_video_dimensions(self, width: int, height: int) -> None:
         """Say at which size a video track is shown; the server sends the smallest layer that covers it.
@@ -338,7 +340,7 @@ class RemoteTrackPublication(TrackPublication):
             ValueError: If they are not positive.
             ClosedError: If the room is disconnected.
         """
-        self._reception.set_settings(self, self._settings.with_dimensions(width, height))
+        self._reception.set_wishes(self, self._wishes.with_dimensions(width, height))
 
     def set_video_fps(self, fps: float) -> None:
         """Say how many pictures a second are enough; the server leaves out the rest where the codec allows it.
@@ -350,7 +352,15 @@ class RemoteTrackPublication(TrackPublication):
             ValueError: If it is not positive.
             ClosedError: If the room is disconnected.
         """
-        self._reception.set_settings(self, self._settings.with_fps(fps))
+        self._reception.set_wishes(self, self._wishes.with_fps(fps))
+
+    def follow_streams(self) -> None:
+        """Take back what was set of the track, so that it is sent as its streams need it (see `adaptive_stream`).
+
+        Raises:
+            ClosedError: If the room is disconnected.
+        """
+        self._reception.set_wishes(self, TrackWishes())
 
     def _update(self, info: models.TrackInfo) -> None:
         self._info = info

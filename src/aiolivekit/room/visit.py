@@ -17,13 +17,17 @@ from ..enums import ConnectionState, DisconnectReason
 from ..options import DataStreamOptions, DurableOptions, RoomOptions
 from ..session import events as from_session
 from . import events
+from .absences import RoomAbsences, tell_absence
 from .chat import Chat
 from .data_tracks import RoomDataTracks
 from .durability import durable_messages, tell_presence
 from .emitter import EventEmitter
+from .encryption import RoomEncryption
 from .flight_events import note_event
 from .members import Members
+from .metrics import batch_of
 from .packets import DataPacket, SipDTMF, segments_of
+from .preconnect import PreconnectBuffers
 from .report import Episodes, ReconnectReport
 from .rpc import rpc_calls, tell_departure
 from .stream_places import note_place
@@ -77,13 +81,16 @@ class Visit:
         )
         self.durable = durable_messages(self, options.durable or DurableOptions())
         self.members.local._durable = self.durable
+        self.absences = RoomAbsences(self)
         self.streams = data_streams(self, room, options.data_stream or DataStreamOptions())
         self.members.local._data_streams = self.streams
         self.chat = Chat(self)
         self.chat.receive_from(self.streams)
         self.rpc = self.members.local._rpc = rpc_calls(self, self.streams)
         self.members.load(join.other_participants)
+        self._encryption = RoomEncryption(engine.e2ee, self.members, self.announce)
         self.data_tracks = RoomDataTracks(self)
+        self._preconnect = PreconnectBuffers(self.members)
         self._remote = self.members.remote
         self._engine_events: EngineEvents | None = engine_events
         self._republishing: asyncio.Task[None] | None = None
@@ -105,6 +112,7 @@ class Visit:
             return
         self.announce(events.ConnectionStateChanged(self.state))
         self.announce(events.Connected())
+        self._encryption.start()
         self.data_tracks.start()
         engine_events.attach(self.sink)
 
@@ -133,9 +141,12 @@ class Visit:
 
     def _announce_member(self, event: events.RoomEvent, *concerned: EventEmitter[Any] | None) -> None:
         tell_presence(self.durable, event)
+        tell_absence(self.absences, event)
         tell_departure(self.rpc, event)
         tell_streams(self.streams, event)
+        self._preconnect.follow(event)
         self.announce(event, *concerned)
+        self._encryption.follow(event)
 
     # -- data ---------------------------------------------------------------------------------------
 
@@ -173,6 +184,10 @@ class Visit:
         publication = None if participant is None else participant.track_publications.get(event.track_sid)
         segments = segments_of(event.segments)
         self.announce(events.TranscriptionReceived(segments, participant, publication), publication, participant)
+
+    def _metrics_received(self, event: from_session.MetricsReceived) -> None:
+        participant = self.members.sender(event.participant_identity, "")
+        self.announce(events.MetricsReceived(batch_of(event.batch), participant), participant)
 
     # -- participants and tracks --------------------------------------------------------------------
 
@@ -326,6 +341,8 @@ class Visit:
                 await self.durable.flush()
         finally:
             await self.engine.close(reason)
+            self.engine.e2ee._close()
+            await self._preconnect.aclose()
             await self.durable.aclose()
             await self.rpc.aclose()
             await self.streams.aclose()
@@ -335,9 +352,12 @@ class Visit:
         self._stop_republishing()
         self.durable.close("the room was disconnected before they were acknowledged")
         self.data_tracks.close()
+        self.absences.close()
         self.rpc.close()
         self.streams.close()
+        self._preconnect.close()
         self.members.close()
+        self.engine.e2ee._close()
         self.members.local._set_disconnect_reason(reason)
         self._room._visit_ended(self)
         report = None
@@ -372,6 +392,7 @@ _TABLE: dict[type, Callable[[Visit, Any], None]] = {
         events.DataChannelBufferedAmountLowThresholdChanged(e.kind, e.threshold)
     ),
     from_session.SipDtmfReceived: Visit._sip_dtmf_received,
+    from_session.MetricsReceived: Visit._metrics_received,
     from_session.RpcRequest: lambda v, e: v.rpc.on_request(
         e.caller_identity, e.request_id, e.method, e.payload, e.response_timeout, e.version
     ),

@@ -10,19 +10,22 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 
 from google.protobuf.message import DecodeError
 from livekit.protocol import models, rtc
 
+from ..core.absences import SentLedger
 from ..core.reliable import ReceiveState, SendSequence
+from ..e2ee.packet_cryptor import PacketCryptor
 from ..enums import DataPacketKind
 from ..options import Outage
 from ..peer.channel import ChannelState, DataChannel
 from ..peer.connection import PeerConnection
 from .events import DataChannelBufferStatusChanged, DataTrackPacketReceived, DataTrackReady, SessionEvent
 from .lane import MAX_PACKET_SIZE, Lane
-from .packets import decode_packet, is_durable
+from .packets import decode_packet
 
 __all__ = [
     "DATA_TRACK_LABEL",
@@ -45,10 +48,13 @@ LOSSY_PATIENCE = 0.5
 """What libwebrtc holds of a dead path it would deliver when the path is back, seconds late. So it is given little of
 what is lossy, and what finds no room within half a second is dropped."""
 DATA_TRACK_LOW_THRESHOLD = 8 * 1024
-_CLOSED_TOGETHER = 0.01
+_CLOSED_TOGETHER = 0.004
 """Seconds within which all channels of an association that ended have closed; libwebrtc closes them one by one."""
 _RELIABLE = DataPacketKind.KIND_RELIABLE
 _LOSSY = DataPacketKind.KIND_LOSSY
+_PROBE = models.DataPacket(
+    user=models.UserPacket(topic="lk.aio.probe"), destination_identities=["lk.aio.nobody"]
+).SerializeToString()
 _parse = models.DataPacket.FromString
 _monotonic = time.monotonic
 
@@ -63,6 +69,8 @@ class SessionChannels:
         sequence: The numbers of our reliable packets; they outlive the session.
         received: What was received from whom; it outlives the session.
         outage: What happens to packets that wait while there is no connection.
+        ledger: Where it is written down what was sent to whom; it outlives the session.
+        cryptor: Encrypts and decrypts packets; `None` in a room that is not encrypted.
     """
 
     def __init__(
@@ -73,9 +81,13 @@ class SessionChannels:
         sequence: SendSequence,
         received: ReceiveState,
         outage: Outage | None = None,
+        ledger: SentLedger | None = None,
+        cryptor: PacketCryptor | None = None,
     ) -> None:
         self._high = high
+        self._ledger = ledger
         self._outage = outage or Outage()
+        self._cryptor = cryptor
         self._emit = emit
         self._on_lost = on_lost
         self._sequence = sequence
@@ -88,6 +100,8 @@ class SessionChannels:
         self._confirmed = False
         self._path_down = False
         self._paused = False
+        self._holds: set[str] = set()
+        self._graces: dict[str, float] = {}
         self._expiry: asyncio.TimerHandle | None = None
         self._stale: asyncio.TimerHandle | None = None
         self.undecodable = 0
@@ -106,8 +120,15 @@ class SessionChannels:
             LOSSY_LABEL, ordered=False, max_retransmits=0, low_threshold=LOSSY_LOW_THRESHOLD
         )
         self._lanes = {
-            _RELIABLE: Lane(reliable, self._high, self._sequence, partial(self._buffer_status, _RELIABLE)),
-            _LOSSY: Lane(lossy, LOSSY_HIGH, None, partial(self._buffer_status, _LOSSY)),
+            _RELIABLE: Lane(
+                reliable,
+                self._high,
+                self._sequence,
+                partial(self._buffer_status, _RELIABLE),
+                self._ledger,
+                self._cryptor,
+            ),
+            _LOSSY: Lane(lossy, LOSSY_HIGH, None, partial(self._buffer_status, _LOSSY), cryptor=self._cryptor),
         }
         self._data_track = publisher.create_channel(
             DATA_TRACK_LABEL, ordered=False, max_retransmits=0, low_threshold=DATA_TRACK_LOW_THRESHOLD
@@ -204,9 +225,53 @@ class SessionChannels:
             lane.usable = up and lane.channel.is_open
         if up and self.data_tracks_ready():
             self._emit(DataTrackReady())
-        if not up and self._expiry is None:
-            # What waits already, for room in a buffer that does not empty now, waits with a deadline from here on.
+        if up:
+            self.release("path")
+        else:
+            # If the session does not outlive this, what waits can go over the next one; what libwebrtc holds cannot.
+            self.hold("path")
+
+    def held(self, why: str) -> bool:
+        """Whether reliable packets are kept back for that reason."""
+        return why in self._holds
+
+    def hold(self, why: str, *, after_open: float | None = None) -> None:
+        """Keep reliable packets back, in order and with the deadline of an outage, until `release` for that reason.
+
+        Args:
+            why: The reason.
+            after_open: Seconds after the opening of the channel when it is none any more.
+        """
+        self._holds.add(why)
+        if after_open is not None:
+            self._graces[why] = after_open
+        lane = self._lanes.get(_RELIABLE)
+        if lane is not None:
+            lane.usable = False
+        if self._expiry is None and self._closed is None:
+            # What waits already, for room in a buffer that may not empty now, waits with a deadline from here on.
             self._arm_expiry(_monotonic() + self._outage.deadline)
+
+    def release(self, why: str) -> None:
+        """Let them go on, unless there is another reason to keep them back."""
+        self._holds.discard(why)
+        lane = self._lanes.get(_RELIABLE)
+        if lane is not None and not lane.usable and self._goes_on(lane):
+            lane.usable = True
+            lane.drain()
+
+    def _goes_on(self, lane: Lane) -> bool:
+        if self._paused or self._closed is not None or (self._holds and lane is self._lanes[_RELIABLE]):
+            return False
+        return lane.channel.is_open
+
+    def probe(self) -> None:
+        """Send something that a server acknowledges at once, and that nobody gets: two lossy packets to nobody."""
+        lane = self._lanes.get(_LOSSY)
+        if lane is not None and lane.usable and not lane.channel.buffered_amount:
+            for _ in range(2):
+                with suppress(Exception):
+                    lane.channel.send(_PROBE)
 
     def replay(self, last: int) -> tuple[int, int]:
         """Send again what came after number `last`, the last one the server has of us.
@@ -227,7 +292,7 @@ class SessionChannels:
         """
         lane = self._lanes.get(_RELIABLE)
         # Durable messages are answered for one by one, by those who sent and who receive them.
-        return 0 if lane is None or self._confirmed else lane.retained.count_since(moment, is_durable)
+        return 0 if lane is None or self._confirmed else lane.retained.count_since(moment)
 
     def pause(self) -> None:
         """Hand nothing over any more; packets wait to be adopted by another session."""
@@ -407,7 +472,13 @@ class SessionChannels:
         else:
             self.unknown += 1
             return
-        event = decode_packet(packet, kind)
+        if self._cryptor is None:
+            self._tell(kind, packet)
+        else:
+            self._cryptor.open(packet, partial(self._tell, kind))
+
+    def _tell(self, kind: DataPacketKind, packet: models.DataPacket, encryption_type: int = 0) -> None:
+        event = decode_packet(packet, kind, encryption_type)
         if event is None:
             self.unknown += 1
         else:
@@ -421,14 +492,17 @@ class SessionChannels:
         if lane is None:
             return
         if state == "open":
-            lane.usable = not self._paused
+            if lane is self._lanes[_RELIABLE]:
+                for why, grace in self._graces.items():
+                    asyncio.get_running_loop().call_later(grace, self.release, why)
+            lane.usable = self._goes_on(lane)
             if lane.usable:
                 lane.drain()
         elif self._flushed is not None:
             if state == "closed" and lane.channel.label == RELIABLE_LABEL and not self._flushed.done():
                 self._flushed.set_result(None)
         elif self._closed is None:
-            was_usable, lane.usable = lane.usable, False
+            was_usable, lane.usable = lane.usable or (bool(self._holds) and not self._paused), False
             # What waits goes on waiting: the session will be taken up again, or replaced, or closed.
             if was_usable:
                 self._on_lost(channel.label)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from livekit.protocol import models, rtc
+from livekit.protocol import metrics, models, rtc
 
 from ..enums import DataPacketKind, DisconnectReason
 
@@ -33,6 +33,7 @@ __all__ = [
     "LocalTrackUnpublished",
     "MediaTrackAdded",
     "MediaTrackRemoved",
+    "MetricsReceived",
     "ParticipantUpdate",
     "RefreshToken",
     "RoomMoved",
@@ -112,6 +113,14 @@ class TranscriptionReceived:
     participant_identity: str
     track_sid: str
     segments: list[models.TranscriptionSegment]
+
+
+@dataclass(slots=True)
+class MetricsReceived:
+    """`DataPacket.metrics`."""
+
+    participant_identity: str
+    batch: metrics.MetricsBatch
 
 
 @dataclass(slots=True)
@@ -346,6 +355,7 @@ SessionEvent = (
     | ChatMessageReceived
     | TranscriptionReceived
     | SipDtmfReceived
+    | MetricsReceived
     | RpcRequest
     | RpcResponse
     | RpcAck

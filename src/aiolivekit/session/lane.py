@@ -9,11 +9,14 @@ from dataclasses import dataclass, field
 
 from livekit.protocol import models
 
+from ..core.absences import SentLedger
 from ..core.outbox import Outbox
 from ..core.reliable import SendSequence
 from ..core.retained import RetainedPackets
+from ..e2ee.packet_cryptor import PacketCryptor
 from ..errors import DataTimeoutError, OutboxFullError, PacketTooLargeError
 from ..peer.channel import DataChannel
+from .packets import is_durable
 
 __all__ = ["MAX_PACKET_SIZE", "Lane", "Waiting"]
 
@@ -45,17 +48,21 @@ class Lane:
         high: Bytes in libwebrtc above which packets wait.
         sequence: Numbers the packets; `None` on a lossy channel.
         on_status: Told when the buffered amount crosses the low threshold, and whether it is low now.
+        ledger: Where it is written down what was sent to whom.
+        cryptor: Encrypts packets when their turn comes, so that they are by the newest key.
     """
 
     __slots__ = (
         "_armed",
         "_bulk_at",
+        "_cryptor",
         "_look",
         "_on_status",
         "_threshold",
         "channel",
         "failed",
         "is_low",
+        "ledger",
         "max_size",
         "outbox",
         "retained",
@@ -64,12 +71,20 @@ class Lane:
     )
 
     def __init__(
-        self, channel: DataChannel, high: int, sequence: SendSequence | None, on_status: Callable[[bool], None]
+        self,
+        channel: DataChannel,
+        high: int,
+        sequence: SendSequence | None,
+        on_status: Callable[[bool], None],
+        ledger: SentLedger | None = None,
+        cryptor: PacketCryptor | None = None,
     ) -> None:
         self.channel = channel
+        self.ledger = ledger
         self.is_low = True
         self._threshold = self._armed = channel.low_threshold
         self._on_status = on_status
+        self._cryptor = cryptor
         self._bulk_at = 0.0
         self.outbox: Outbox[Waiting] = Outbox(high)
         self.sequence = sequence
@@ -133,7 +148,12 @@ class Lane:
 
         Raises:
             PacketTooLargeError: If it is larger than the server takes.
+            MissingKeyError: If it is to be encrypted, and there is no key.
         """
+        # Asked before it is sealed: what is encrypted does not show it.
+        durable = is_durable(packet)
+        if self._cryptor is not None:
+            packet = self._cryptor.seal(packet)
         sequence = self.sequence
         if sequence is not None:
             packet.sequence = sequence.last + 1
@@ -144,7 +164,10 @@ class Lane:
         self.channel.send(data)
         now = _monotonic()
         if sequence is not None:
-            self.retained.keep(sequence.next(), data, buffered + len(data), now)
+            self.retained.keep(sequence.next(), data, buffered + len(data), now, uncounted=durable)
+            if self.ledger is not None and not durable:
+                # Durable messages are answered for one by one, by those who sent and who receive them.
+                self.ledger.note(packet.destination_identities, now, buffered)
             if self._look is None:
                 self._look = asyncio.get_running_loop().call_later(_LOOK_INTERVAL, self._look_at_buffer)
         if bulk:

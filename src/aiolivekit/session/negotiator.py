@@ -59,6 +59,7 @@ class Negotiator:
         self._timer: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
         self._work = SerialRunner(scope, "publisher", self._work_failed)
+        self._over = False
         self.stale_answers = 0
 
     def request(self, *, ice_restart: bool = False) -> int:
@@ -117,6 +118,7 @@ class Negotiator:
 
     def close(self, error: Exception) -> None:
         """Negotiate no more; those who wait get `error`."""
+        self._over = True
         self._machine.close()
         self._arm()
         waiters, self._waiters = self._waiters, []
@@ -180,7 +182,7 @@ class Negotiator:
             self._fail(NegotiationError(f"the {name} could not negotiate: {words}"))
 
     def _fail(self, error: NegotiationError) -> None:
-        if self._timer is None and self._machine.closed and not self._waiters:
+        if self._over:
             return
         self._flight.note("peers", "negotiation failed", error=type(error).__name__)
         self.close(error)

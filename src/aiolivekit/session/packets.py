@@ -13,6 +13,7 @@ from .events import (
     DataStreamChunk,
     DataStreamHeader,
     DataStreamTrailer,
+    MetricsReceived,
     RpcAck,
     RpcRequest,
     RpcResponse,
@@ -25,6 +26,8 @@ __all__ = ["decode_packet", "is_durable"]
 
 _Packet = models.DataPacket
 _UNSUPPORTED_VERSION = 1404
+DURABLE_PREFIX = "aio1"
+"""Ids of durable messages, and of their bookkeeping, begin with this (docs/durable.md)."""
 
 
 def decode_packet(packet: models.DataPacket, kind: DataPacketKind, encryption_type: int = 0) -> SessionEvent | None:
@@ -45,9 +48,9 @@ def decode_packet(packet: models.DataPacket, kind: DataPacketKind, encryption_ty
     return decoder(packet, encryption_type) if decoder is not None else None
 
 
-def is_durable(data: bytes) -> bool:
-    """Whether a packet, serialised, is a durable message or part of their bookkeeping (docs/durable.md)."""
-    return _Packet.FromString(data).user.id.startswith("aio1")
+def is_durable(packet: models.DataPacket) -> bool:
+    """Whether a packet is a durable message or part of their bookkeeping (docs/durable.md)."""
+    return packet.user.id.startswith(DURABLE_PREFIX)
 
 
 def _chat(packet: _Packet, _encryption: int) -> SessionEvent:
@@ -58,6 +61,10 @@ def _transcription(packet: _Packet, _encryption: int) -> SessionEvent:
     transcription = packet.transcription
     identity = transcription.transcribed_participant_identity or packet.participant_identity
     return TranscriptionReceived(identity, transcription.track_id, list(transcription.segments))
+
+
+def _metrics(packet: _Packet, _encryption: int) -> SessionEvent:
+    return MetricsReceived(packet.participant_identity, packet.metrics)
 
 
 def _sip_dtmf(packet: _Packet, _encryption: int) -> SessionEvent:
@@ -110,6 +117,7 @@ def _stream_trailer(packet: _Packet, _encryption: int) -> SessionEvent:
 _DECODERS: dict[str, Callable[[_Packet, int], SessionEvent]] = {
     "chat_message": _chat,
     "transcription": _transcription,
+    "metrics": _metrics,
     "sip_dtmf": _sip_dtmf,
     "rpc_request": _rpc_request,
     "rpc_response": _rpc_response,

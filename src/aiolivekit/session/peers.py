@@ -57,6 +57,7 @@ class SessionPeers:
         on_lost: Told when one has failed, or cannot be negotiated any more.
         on_interrupted: Told when nothing is heard on one for some seconds, which may heal.
         flight: Where it is written down what happens.
+        sealed: Whether media are neither sent nor received in the clear.
     """
 
     def __init__(
@@ -71,8 +72,10 @@ class SessionPeers:
         on_lost: Callable[[SessionClosed], None],
         on_interrupted: Callable[[], None],
         flight: FlightTap = SILENT,
+        sealed: bool = False,
     ) -> None:
         self._scope = scope
+        self._sealed = sealed
         self._flight = flight
         self._channels = channels
         self._config = config
@@ -134,7 +137,7 @@ class SessionPeers:
             if auto_subscribe:
                 self._receive_what_is_there(publisher, join)
             return
-        subscriber = PeerConnection("subscriber", self, self._flight)
+        subscriber = PeerConnection("subscriber", self, self._flight, sealed=self._sealed)
         subscriber.configure(servers, relay_only=relay_only)
         self._subscriber = subscriber
         self._subscriber_work = SerialRunner(self._scope, "subscriber", self._subscriber_failed)
@@ -167,6 +170,15 @@ class SessionPeers:
     def publisher_used(self) -> bool:
         """Whether there is a media path of the publisher's, or has been one."""
         return self._publisher is not None and self._publisher.state not in ("new", "connecting")
+
+    @property
+    def publisher_stands(self) -> bool:
+        """Whether there is a media path of the publisher's, as far as libwebrtc knows."""
+        return self._publisher is not None and self._publisher.state == "connected"
+
+    async def publisher_sign(self) -> tuple[float, int]:
+        """Return what grows as long as the server is heard on the publisher."""
+        return sign_of_life(await self._publisher.get_stats() if self._publisher is not None else [])
 
     async def publisher_alive(self, timeout: float) -> bool:
         """Return whether the server is heard on the publisher, now and not just lately."""
@@ -211,7 +223,7 @@ class SessionPeers:
         return None, None
 
     def _new_publisher(self) -> PeerConnection:
-        publisher = PeerConnection("publisher", self, self._flight)
+        publisher = PeerConnection("publisher", self, self._flight, sealed=self._sealed)
         self._publisher = publisher
         self._channels.create(publisher)
         return publisher
@@ -287,7 +299,7 @@ class SessionPeers:
         sender = self._publisher.send(track, encodings, codec=codec)
         if stereo:
             self._stereo_tracks.add(track.cid)
-        if codec == "VP8" and not any(encoding.scalability_mode for encoding in encodings):
+        if codec in ("VP8", "H264") and not any(encoding.scalability_mode for encoding in encodings):
             self._start_bitrates[sender] = sum(encoding.max_bitrate or 0 for encoding in encodings)
         self._publisher_wanted = True
         return sender

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING
 
 from livekit.protocol import models, rtc
 
-from ..errors import NegotiationError, ProtocolError, SignalClosedError, TransportError
+from ..errors import ConnectError, NegotiationError, ProtocolError, SignalClosedError, TransportError
 from ..signalling.client import ResumeRequest, SignalClient
+from .stats import surely_arrived_before
 
 if TYPE_CHECKING:
     from .session import RtcSession
@@ -82,6 +83,7 @@ class Resume:
         try:
             signal, response = await self._reopen(session, token)
             self.replayed, self.missing = session.channels.replay(response.last_message_seq)
+            session._watch.end()
             flight = session._context.flight
             flight.note("engine", "signalling is back", replayed=self.replayed, missing=self.missing)
             state = await self.signalled(response)
@@ -92,6 +94,7 @@ class Resume:
                 raise SignalClosedError("the signalling connection was lost while resuming")
             signal.flush_gate()
             session.requests.resumed()
+            session._doubtful_since = None
         finally:
             self.seen, session._seen = session._seen, None
             session._resuming = None
@@ -104,14 +107,18 @@ class Resume:
         session.peers.suspend()
         interval, timeout = session._ping
         request = ResumeRequest(session._participant_sid, self.reason, old.path, interval, timeout)
-        signal = await SignalClient.connect(
-            old.url,
-            token,
-            session._options.signal,
-            session._dispatcher,
-            resume=request,
-            flight=session._context.flight,
-        )
+        try:
+            signal = await SignalClient.connect(
+                old.url,
+                token,
+                session._options.signal,
+                session._dispatcher,
+                resume=request,
+                flight=session._context.flight,
+            )
+        except ConnectError:
+            session._watch.refused()
+            raise
         signal.take_over(old)
         session._signal = signal
         await old.aclose()
@@ -141,6 +148,9 @@ class Resume:
                 # of a second nothing arrives. So a path that is seen to work is left alone.
                 alive = await session.peers.publisher_alive(_SETTLE)
                 session._context.flight.note("peers", "path alive" if alive else "path dead", peer="publisher")
+                if not alive and session._doubtful_since is None:
+                    # It may be back before the end of this, and then be heard while it still lacks what was sent.
+                    session._doubtful_since = surely_arrived_before(await session.get_stats())
                 ticket = session.peers.resume(response, ice_restart=not alive)
                 if ticket is not None:
                     await session.peers.negotiated(ticket)

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from livekit.protocol import models, rtc
 
 from .._tasks import TaskScope, finish_despite_cancel
+from ..core.absences import SentLedger
 from ..core.encodings import Encoding
 from ..core.flight import SILENT, FlightTap
 from ..core.reliable import ReceiveState, SendSequence
+from ..e2ee.manager import E2EEManager
 from ..enums import DataPacketKind, DisconnectReason
 from ..errors import (
     ClosedError,
@@ -32,6 +35,7 @@ from ..peer.tracks import LocalSender, OutgoingTrack
 from ..signalling.client import SignalClient, SignalClosed
 from .channels import SessionChannels
 from .events import SessionClosed, SessionEvent
+from .path_watch import PathWatch
 from .peers import SessionPeers
 from .requests import PendingRequests
 from .signals import SignalDispatcher
@@ -65,9 +69,12 @@ class SessionContext:
         gave_up: Told that it could not be connected, before what waits for its channels fails.
         sequence: Numbers of our reliable packets.
         received: Which reliable packets of others were seen.
+        sent: What was sent to whom.
+        before_join: What has to be done before the server hears of the join; our own offer is made meanwhile.
         comes_back: Whether another session follows if this one cannot be connected. The server is told nothing then: it
             would tell the others that we left of our own will, and they would keep nothing for us.
         flight: Where it is written down what happens.
+        e2ee: Encrypts end to end, or does not.
     """
 
     emit: Callable[[SessionEvent], None]
@@ -76,8 +83,11 @@ class SessionContext:
     gave_up: Callable[[RtcSession], None] = lambda _session: None
     sequence: SendSequence = field(default_factory=SendSequence)
     received: ReceiveState = field(default_factory=ReceiveState)
+    sent: SentLedger | None = None
+    before_join: Callable[[], Coroutine[Any, Any, object]] | None = None
     comes_back: bool = False
     flight: FlightTap = SILENT
+    e2ee: E2EEManager = field(default_factory=lambda: E2EEManager(None))
 
 
 class RtcSession:
@@ -95,6 +105,8 @@ class RtcSession:
             context.sequence,
             context.received,
             options.outage,
+            context.sent,
+            context.e2ee._packets,  # noqa: SLF001 - the manager's side that is not the user's
         )
         self._peers = SessionPeers(
             self._scope,
@@ -106,7 +118,9 @@ class RtcSession:
             on_lost=self._lose_media_path,
             on_interrupted=self._media_interrupted,
             flight=context.flight,
+            sealed=context.e2ee._seals,  # noqa: SLF001
         )
+        self._watch = PathWatch(self._peers, self._channels, self._scope, context.flight)
         self._signal: SignalClient | None = None
         self._connected: asyncio.Future[None] | None = None
         self._media_back: asyncio.Future[None] | None = None
@@ -117,6 +131,7 @@ class RtcSession:
         self._closed: Exception | None = None
         self._final_stats: SessionStats | None = None
         self.undelivered = 0
+        self._doubtful_since: float | None = None
         self._dispatcher = SignalDispatcher(self)
         self._participant_sid = ""
         self._ping = (0.0, 0.0)
@@ -146,8 +161,12 @@ class RtcSession:
 
     async def _join(self, url: str, token: str) -> rtc.JoinResponse:
         offer = None
+        before = self._context.before_join
+        first = None if before is None else self._scope.spawn("before the join", before())
         if self._options.signal.single_peer_connection:
             offer = await self._peers.prepare_single()
+        if first is not None:
+            await asyncio.wait([first])
         description = rtc.SessionDescription(type="offer", sdp=offer, id=1) if offer is not None else None
         signal = await SignalClient.connect(
             url,
@@ -166,6 +185,7 @@ class RtcSession:
         if offer is not None and signal.path == "v0":
             self._peers.forget_single()
             offer = None
+        self._context.e2ee._joined(join.participant.identity, join.sif_trailer)  # noqa: SLF001
         self._context.joined(self, join)
         self._participant_sid = join.participant.sid
         self._ping = (float(join.ping_interval), float(join.ping_timeout))
@@ -378,6 +398,7 @@ class RtcSession:
         # Requests wait from now on; the next link takes them over.
         self.signal.gate()
         self._peers.suspend()
+        self._watch.begin()
         detail = cause.detail or cause.source
         self.lose(SessionClosed("signal", DisconnectReason.SIGNAL_CLOSE, _RESUME, detail=detail))
 
@@ -420,7 +441,10 @@ class RtcSession:
         self._peers.stop_negotiating(NegotiationError("the session was closed"))
         try:
             self._final_stats = await self._collect_final_stats() if joined else SessionStats()
-            self.undelivered = self._channels.unconfirmed(surely_arrived_before(self._final_stats))
+            arrived = surely_arrived_before(self._final_stats)
+            if self._doubtful_since is not None:
+                arrived = min(arrived, self._doubtful_since)
+            self.undelivered = self._channels.unconfirmed(arrived)
             await self._scope.aclose()
             if self._signal is not None:
                 request = (
@@ -432,7 +456,7 @@ class RtcSession:
 
     async def confirm_sent(self) -> bool:
         """Make sure that reliable packets handed over have arrived, if that can be done at once; take no more."""
-        if self._closed is not None or not self._peers.connected:
+        if self._closed is not None or not self._peers.connected or self._watch.refuted:
             self._channels.pause()
             return False
         patience = max(_CONFIRM_PATIENCE, 3 * (self.signal.rtt or 0.0))

@@ -34,6 +34,7 @@ PROTOCOL_VERSION = 17
 CLIENT_PROTOCOL = 2
 """What other participants may use towards us: 0 plain, 1 RPC over streams, 2 streams v2. Raised when we honour it."""
 CAPABILITIES: tuple[proto_models.ClientInfo.Capability, ...] = (
+    proto_models.ClientInfo.Capability.CAP_PACKET_TRAILER,
     proto_models.ClientInfo.Capability.CAP_COMPRESSION_DEFLATE_RAW,
 )
 """What the server and other participants may send us beyond the basics. Grown when we honour it."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Awaitable, Callable
 
 from livekit.protocol import rtc as proto_rtc
 
+from .._tasks import Bell
 from ..core.flight import SILENT, FlightTap
 from ..core.flight_signals import note_message, prepare
 from ..errors import SignalClosedError
@@ -70,14 +70,14 @@ class WriteDoor:
         self._post_limit = post_limit
         self._stall_timeout = stall_timeout
         self._flight = flight
-        self._ready: deque[_Request] = deque()
-        self._held: deque[_Request] = deque()
+        self._ready: list[_Request] = []
+        self._held: list[_Request] = []
         self._posted = 0
         self._gated = False
         self._open = True
         self._keeps_held = False
         self._writing = False
-        self._wake = asyncio.Event()
+        self._wake = Bell()
         self._task = asyncio.get_running_loop().create_task(self._run(), name="aiolivekit-signal-write")
 
     @property
@@ -133,7 +133,7 @@ class WriteDoor:
         self._gated = True
         self._flight.note("signalling", "gate closed")
         self._held.extend(entry for entry in self._ready if not entry.passes)
-        self._ready = deque(entry for entry in self._ready if entry.passes)
+        self._ready = [entry for entry in self._ready if entry.passes]
 
     def flush_gate(self) -> None:
         """Open the gate: what waited goes first, in order."""
@@ -146,12 +146,12 @@ class WriteDoor:
     def take_over(self, predecessor: WriteDoor) -> None:
         """Take the requests a lost link still held, before our own, with those who wait for them."""
         entries = predecessor._held
-        predecessor._held = deque()
+        predecessor._held = []
         posted = sum(entry.waiter is None for entry in entries)
         predecessor._posted -= posted
         self._posted += posted
         own = self._held
-        self._held = deque([*entries, *own])
+        self._held = [*entries, *own]
         if not self._gated:
             self._release(self._held)
 
@@ -183,8 +183,8 @@ class WriteDoor:
             self._ready.append(entry)
             self._wake.set()
 
-    def _release(self, entries: deque[_Request]) -> None:
-        self._held = deque()
+    def _release(self, entries: list[_Request]) -> None:
+        self._held = []
         if not self._open:
             self._fail(entries)
             return
@@ -196,9 +196,9 @@ class WriteDoor:
         self._task.cancel()
         self._fail(self._ready)
 
-    def _fail(self, entries: deque[_Request]) -> None:
+    def _fail(self, entries: list[_Request]) -> None:
         while entries:
-            entry = entries.popleft()
+            entry = entries.pop(0)
             self._forget(entry)
             entry.settle(_closed())
 
@@ -209,7 +209,7 @@ class WriteDoor:
     async def _run(self) -> None:
         while True:
             while self._ready:
-                entry = self._ready.popleft()
+                entry = self._ready.pop(0)
                 if not await self._write_one(entry):
                     return
             self._wake.clear()
@@ -223,7 +223,7 @@ class WriteDoor:
         except OSError as error:
             # TimeoutError is one; what was not written goes back, so that a resume can still deliver it.
             queue = self._held if self._gated and not entry.passes else self._ready
-            queue.appendleft(entry)
+            queue.insert(0, entry)
             if isinstance(error, TimeoutError):
                 self._on_failure(SignalClosed("write", None, f"the server read nothing for {self._stall_timeout:g} s"))
             return False

@@ -14,9 +14,12 @@ import { chromium } from 'playwright-core';
 
 const SDK = createRequire(import.meta.url).resolve('livekit-client').replace(/[^/\\]*$/, 'livekit-client.umd.js');
 const FILES = {
-  '/': ['text/html', '<!doctype html><title>interop</title><script src="sdk.js"></script><script src="page.js"></script>'],
+  '/': ['text/html', `<!doctype html><title>interop</title>${['sdk', 'e2ee', 'page', 'studio'].map((name) => `<script src="${name}.js"></script>`).join('')}`],
   '/sdk.js': ['text/javascript', await readFile(SDK)],
+  '/e2ee.worker.js': ['text/javascript', await readFile(SDK.replace('umd.js', 'e2ee.worker.js'))],
+  '/e2ee.js': ['text/javascript', await readFile(new URL('e2ee.js', import.meta.url))],
   '/page.js': ['text/javascript', await readFile(new URL('page.js', import.meta.url))],
+  '/studio.js': ['text/javascript', await readFile(new URL('studio.js', import.meta.url))],
 };
 
 const ARGUMENTS = [

@@ -16,6 +16,9 @@
   const dataTracks = new Map();
   const remoteDataTracks = new Map();
   const dataStreams = new Map();
+  const writers = new Map();
+  // What `studio.js` keeps is forgotten too.
+  const forget = [];
 
   const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
   const tell = (name, details = {}) => window.interopEvent({ name, ...details });
@@ -87,6 +90,14 @@
     on(RoomEvent.DataTrackUnpublished, (sid) => tell('data_track_unpublished', { sid }));
     on(RoomEvent.ChatMessage, (message, p) =>
       tell('chat_message_received', { identity: p?.identity ?? null, text: message.message }));
+    on(RoomEvent.SipDTMFReceived, (dtmf, p) =>
+      tell('sip_dtmf_received', { identity: p?.identity ?? null, code: dtmf.code, digit: dtmf.digit }));
+    on(RoomEvent.TranscriptionReceived, (segments, p, pub) =>
+      tell('transcription_received', {
+        identity: p?.identity ?? null,
+        sid: pub?.trackSid ?? null,
+        segments: segments.map(({ id, text, language, final }) => [id, text, language, final]),
+      }));
     // The official Python SDK has one event for both ways to come back.
     on(RoomEvent.SignalReconnecting, () => tell('reconnecting'));
     on(RoomEvent.Reconnecting, () => tell('reconnecting'));
@@ -129,15 +140,18 @@
   }
 
   const commands = {
-    async join({ url, token, single, autoSubscribe }) {
+    async join({ url, token, single, autoSubscribe, dynacast, encryption }) {
       room = new Room({
         singlePeerConnection: single,
         adaptiveStream: false,
+        dynacast,
         stopLocalTrackOnUnpublish: false,
         disconnectOnPageLeave: false,
+        ...(encryption ? interopE2ee.options(encryption) : {}),
       });
       listen();
       try {
+        if (encryption) await interopE2ee.begin(room, tell);
         await room.connect(url, token, { autoSubscribe });
       } catch (error) {
         const refused = error instanceof ConnectionError;
@@ -174,7 +188,7 @@
       return publication.trackSid;
     },
 
-    async publishPicture({ colour, width, height, simulcast, fps, name }) {
+    async publishPicture({ colour, width, height, simulcast, fps, name, codec }) {
       const canvas = Object.assign(document.createElement('canvas'), { width, height });
       let position = 0;
       draw(canvas, colour, position);
@@ -182,7 +196,7 @@
       cleanups.push(() => clearInterval(timer));
       const [track] = canvas.captureStream(fps).getVideoTracks();
       cleanups.push(() => track.stop());
-      const options = { name, source: Track.Source.Camera, simulcast };
+      const options = { name, source: Track.Source.Camera, simulcast, ...(codec ? { videoCodec: codec } : {}) };
       const publication = await room.localParticipant.publishTrack(track, options);
       return publication.trackSid;
     },
@@ -271,15 +285,74 @@
     },
 
     async receiveStreams({ topic }) {
-      room.registerTextStreamHandler(topic, async (reader, { identity }) => {
-        const text = await reader.readAll();
-        tell('text_received', { identity, topic, text, attributes: reader.info.attributes ?? {} });
-      });
-      room.registerByteStreamHandler(topic, async (reader, { identity }) => {
-        const chunks = await reader.readAll();
-        const data = new Uint8Array(await new Blob(chunks).arrayBuffer());
-        tell('bytes_received', { identity, topic, data: base64(data), stream_name: reader.info.name });
-      });
+      const read = async (kind, reader, identity, end) => {
+        const about = { kind, identity, topic, id: reader.info.id };
+        const pieces = [];
+        tell('stream_begun', about);
+        try {
+          for await (const piece of reader) {
+            pieces.push(piece);
+            if (pieces.length === 1) tell('stream_arriving', about);
+          }
+        } catch (error) {
+          const size = pieces.reduce((sum, piece) => sum + piece.length, 0);
+          tell('stream_failed', { ...about, size, text: kind === 'text' ? pieces.join('') : '', message: String(error) });
+          return;
+        }
+        await end(pieces, reader.info, about);
+      };
+      room.registerTextStreamHandler(topic, (reader, { identity }) =>
+        read('text', reader, identity, (pieces, info, about) =>
+          tell('text_received', { ...about, text: pieces.join(''), attributes: info.attributes ?? {} })));
+      room.registerByteStreamHandler(topic, (reader, { identity }) =>
+        read('bytes', reader, identity, async (pieces, info, about) => {
+          const data = new Uint8Array(await new Blob(pieces).arrayBuffer());
+          tell('bytes_received', { ...about, data: base64(data), stream_name: info.name });
+        }));
+    },
+
+    // As `receiveStreams`, of what is too large to be handed out: its size and its SHA-256.
+    async receiveDigests({ topic }) {
+      const tellDigest = async (kind, data, info, identity) => {
+        const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', data));
+        const sha256 = Array.from(digest, (byte) => byte.toString(16).padStart(2, '0')).join('');
+        tell('digest_received', { kind, identity, topic, id: info.id, size: data.length, sha256 });
+      };
+      room.registerTextStreamHandler(topic, async (reader, { identity }) =>
+        tellDigest('text', new TextEncoder().encode(await reader.readAll()), reader.info, identity));
+      room.registerByteStreamHandler(topic, async (reader, { identity }) =>
+        tellDigest('bytes', new Uint8Array(await new Blob(await reader.readAll()).arrayBuffer()), reader.info, identity));
+    },
+
+    // Repeats a block of at least 64 KiB, the second time with each byte changed by one, and so on: too far apart for
+    // deflate to see that it is the same again.
+    async sendRepeated({ block, size, to, topic }) {
+      const pattern = bytes(block);
+      const data = new Uint8Array(size);
+      for (let at = 0, round = 0; at < size; at += pattern.length, round += 1) {
+        const part = data.subarray(at, Math.min(size, at + pattern.length));
+        part.set(pattern.subarray(0, part.length));
+        for (let index = 0; index < part.length; index += 1) part[index] ^= round & 255;
+      }
+      return (await room.localParticipant.sendBytes(data, { topic, destinationIdentities: to, name: 'repeated' })).id;
+    },
+
+    async openStream({ topic, to }) {
+      const writer = await room.localParticipant.streamText({ topic, destinationIdentities: to });
+      writers.set(writer.info.id, writer);
+      return writer.info.id;
+    },
+
+    async writeStream({ id, text }) {
+      await writers.get(id).write(text);
+    },
+
+    async endStream({ id }) {
+      await writers.get(id).close();
+    },
+
+    async pressKey({ code, digit }) {
+      await room.localParticipant.publishDtmf(code, digit);
     },
 
     async sendText({ text, to, topic, attributes }) {
@@ -380,6 +453,8 @@
       await room.simulateScenario(scenario);
     },
 
+    ...interopE2ee.commands,
+
     // Leaves, and makes the page as it was, for the next test.
     async reset() {
       await room?.disconnect();
@@ -388,9 +463,14 @@
       while (cleanups.length) cleanups.pop()();
       for (const { element } of videos.values()) element.remove();
       videos.clear();
-      for (const map of [dataTracks, remoteDataTracks, dataStreams]) map.clear();
+      for (const map of [dataTracks, remoteDataTracks, dataStreams, writers]) map.clear();
+      for (const each of forget) each();
     },
   };
 
   window.interop = (name, args) => commands[name](args);
+  window.interopParts = {
+    commands, forget, until, audioContext, cleanups, localPublication, remotePublication, base64,
+    local: () => room.localParticipant,
+  };
 })();

@@ -20,6 +20,7 @@ from aiolivekit.enums import (
 from aiolivekit.room import events as ev
 from aiolivekit.room.chat import ChatMessage
 from aiolivekit.room.handler_tasks import HandlerTasks
+from aiolivekit.room.metrics import EventMetric, MetricsBatch, TimeSeriesMetric
 from aiolivekit.room.packets import DataPacket, SipDTMF, TranscriptionSegment
 from aiolivekit.room.participant import ParticipantPermission, RemoteParticipant
 from aiolivekit.room.report import ReconnectCause, ReconnectReport
@@ -141,6 +142,11 @@ CASES: list[tuple[ev.RoomEvent, str, dict[str, Any]]] = [
         ev.SipDtmfReceived(SipDTMF(5, "5", BOB)),
         "bob (Bob B.) pressed 5",
         {"participant": "bob", "code": 5, "digit": "5"},
+    ),
+    (
+        ev.MetricsReceived(MetricsBatch(1, [TimeSeriesMetric("PUBLISHER_RTT", [])], [EventMetric("mine", 1)]), BOB),
+        "bob (Bob B.) measured PUBLISHER_RTT, mine",
+        {"participant": "bob", "labels": ["PUBLISHER_RTT", "mine"]},
     ),
     (
         ev.TranscriptionReceived([SEGMENT], BOB, CAMERA),

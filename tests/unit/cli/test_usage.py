@@ -32,7 +32,7 @@ from .running import Cli
 SECRET = "a-secret-that-is-long-enough-for-hs256"
 
 
-@pytest.mark.parametrize("command", [(), ("join",), ("send",), ("token",), ("demo",)])
+@pytest.mark.parametrize("command", [(), ("join",), ("send",), ("token",), ("demo",), ("codecs",)])
 def test_help(cli: Cli, command: tuple[str, ...]) -> None:
     done = cli(*command, "--help")
     assert (done.status, done.err) == (0, "")

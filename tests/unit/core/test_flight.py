@@ -76,7 +76,7 @@ def test_bytes_bound_it_before_its_number_does() -> None:
     recorder = FlightRecorder(1000, 10_000)
     for _ in range(1000):
         recorder.note("room", "event", detail="some words " * 10)
-    assert 10 < len(recorder.records()) < 30
+    assert 10 < len(recorder.records()) < 60
 
 
 def test_switched_off_it_holds_nothing() -> None:

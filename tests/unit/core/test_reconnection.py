@@ -97,6 +97,15 @@ def test_no_word_resumes_again_while_media_lives() -> None:
     assert m.poll(1.5) == [Attempt(Mode.RESUME, 2, SIGNAL)]
 
 
+@pytest.mark.parametrize(("failed", "due"), [(0.05, 1.0), (0.2, 1.2)])
+def test_a_delay_counts_from_when_the_attempt_was_due_if_it_failed_at_once(failed: float, due: float) -> None:
+    m = machine(0.0, 1.0)
+    m.lost(SIGNAL, Wish.RESUME, 0.0)
+    m.poll(0.02)
+    m.failed(Failure.NO_WORD, REFUSED, failed)
+    assert m.deadline == due
+
+
 @pytest.mark.parametrize("failure", [Failure.MISMATCH, Failure.MEDIA])
 def test_what_refutes_a_resume_escalates_and_announces_once(failure: Failure) -> None:
     m = machine(0.0, 0.0, 0.0)
@@ -202,7 +211,7 @@ def test_backoff_doubles_its_bound_up_to_the_cap() -> None:
             return b
 
     bounds = [BackoffPolicy().delay(attempt, 0.0, Most()) for attempt in range(1, 11)]
-    assert bounds == [0.05, 0.3, 0.6, 1.2, 2.4, 4.8, 7.0, 7.0, 7.0, 7.0]
+    assert bounds == [0.02, 0.3, 0.6, 1.2, 2.4, 4.8, 7.0, 7.0, 7.0, 7.0]
 
 
 def test_backoff_gives_up_after_both_attempts_and_time() -> None:
@@ -236,7 +245,7 @@ def test_losses_close_upon_recoveries_are_met_with_longer_and_longer_delays() ->
         machine.poll(now)
         machine.succeeded(now)
         now += pause
-    assert waited == [0.05, 0.3, 0.6, 1.2, 2.4, 0.05]
+    assert waited == [0.02, 0.3, 0.6, 1.2, 2.4, 0.02]
 
 
 def test_a_server_that_flaps_is_not_hurried_back_to_for_ever() -> None:

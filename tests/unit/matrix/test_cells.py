@@ -37,9 +37,9 @@ class Room:
         self.handlers[name] = handler
 
 
-def stream(*, heard: list[int], sent: dict[int, float], undelivered: int = 0) -> Stream:
+def stream(*, heard: list[int], sent: dict[int, float], undelivered: int = 0, absent: int = 0) -> Stream:
     made = Stream(Room(), Room(), "numbers", 10)
-    made.heard, made.sent, made.undelivered = heard, sent, undelivered
+    made.heard, made.sent, made.undelivered, made.absent = heard, sent, undelivered, absent
     return made
 
 
@@ -63,6 +63,7 @@ def test_what_had_arrived_before_is_not_excused() -> None:
         ([0, 1, 3, 4, 5, 6, 7, 8, 9], 0, {}, "without a word"),
         ([0, 1, 3, 4, 5, 6, 7, 8, 9], 0, {"sender_restarted": True}, "more lost than told"),
         ([0, 1, 3, 4, 5, 6, 7, 8, 9], 0, {"receiver_back": 1.5}, "without a word"),
+        ([0, 1, 3, 4, 5, 6, 7, 8, 9], 0, {"receiver_back": 2.5}, "more lost than told"),
     ],
 )
 def test_what_must_not_be_is_found(heard: list[int], undelivered: int, arguments: Any, words: str) -> None:
@@ -73,7 +74,7 @@ def test_what_must_not_be_is_found(heard: list[int], undelivered: int, arguments
 
 def test_what_may_be_missing_is_accounted_for() -> None:
     heard = [0, 1, 2, 6, 7, 8, 9]
-    away = stream(heard=heard, sent=SENT).check(exact=False, receiver_back=5.5, sender_restarted=False)
+    away = stream(heard=heard, sent=SENT, absent=3).check(exact=False, receiver_back=5.5, sender_restarted=False)
     told = stream(heard=heard, sent=SENT, undelivered=3).check(exact=False, receiver_back=None, sender_restarted=True)
     assert away["missing"] == told["missing"] == 3
 

@@ -209,10 +209,24 @@ def test_another_format_begins_anew() -> None:
             assert len(frame.data) == rate // 100 * channels
 
 
+def test_longer_frames_are_processed_block_by_block() -> None:
+    rate = 24_000
+    far = 12_000 * speech(rate, 5)
+    echo = room(far, rate, 0.02)
+    apm, out = AudioProcessingModule(echo_cancellation=True), []
+    for recorded, played in zip(frames_of(int16(echo), rate, 1, 50), frames_of(int16(far), rate, 1, 50), strict=True):
+        apm.process_reverse_stream(played)
+        apm.process_stream(recorded)
+        out.append(recorded.as_array())
+    heard = np.concatenate(out)[:, 0]
+    assert len(heard) == len(echo)
+    assert level(echo[3 * rate :]) - level(heard[3 * rate :]) > 25
+
+
 @pytest.mark.parametrize(
     ("frame", "error", "why"),
     [
-        (AudioFrame.create(48_000, 1, 960), MediaError, "480 samples at 48000 Hz, not 960"),
+        (AudioFrame.create(48_000, 1, 1_000), MediaError, "480 samples at 48000 Hz, not 1000"),
         (AudioFrame.create(48_000, 1, 0), MediaError, "10 ms"),
         (AudioFrame.create(4_000, 1, 40), MediaError, "4000 Hz"),
         (AudioFrame.create(768_000, 1, 7_680), MediaError, "768000 Hz"),

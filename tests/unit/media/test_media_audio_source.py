@@ -12,6 +12,7 @@ import pytest
 from aiolivekit.errors import MediaError
 from aiolivekit.media import AudioFrame, AudioSource
 from aiolivekit.media import resampling as resampling_module
+from aiolivekit.media.pace import LEAD_PERIODS
 from aiolivekit.peer import media_thread
 
 from .conftest import DEADLINE
@@ -121,7 +122,8 @@ async def test_less_than_ten_ms_is_played_without_being_waited_for(monkeypatch: 
     played = record(source, monkeypatch)
     await source.capture_frame(value(4, 7))
     assert await asyncio.to_thread(played.begun.wait, DEADLINE)
-    assert memoryview(played[0]).cast("h").tolist() == [7] * 192 + [0] * 288
+    # What follows is silence.
+    assert memoryview(played[0]).cast("h").tolist()[:480] == [7] * 192 + [0] * 288
     assert source.queued_duration == 0
     await source.aclose()
 
@@ -133,7 +135,8 @@ async def test_clearing_ends_every_wait() -> None:
     await asyncio.sleep(0)
     assert source.queued_duration > 59
     source.clear_queue()
-    assert source.queued_duration == 0
+    # What was sent before it was due cannot be taken back.
+    assert source.queued_duration <= LEAD_PERIODS / 100
     await asyncio.wait_for(asyncio.gather(capture, playout), DEADLINE)
     await source.capture_frame(silence(50))
     await source.aclose()
@@ -318,7 +321,8 @@ async def test_a_converted_rate_is_played_out_to_its_end(monkeypatch: pytest.Mon
     assert abs(len([sample for sample in samples if abs(sample) > 500]) - 9600) < 60
     await source.capture_frame(value(20, 1000, rate=22_050))
     source.clear_queue()
-    assert source.queued_duration == 0
+    # What was sent before it was due cannot be taken back.
+    assert source.queued_duration <= LEAD_PERIODS / 100
     await source.aclose()
 
 

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from aiolivekit.media import resampling
 from aiolivekit.media.resampling import Resampler, remix
 
 from .conftest import peak_frequency, tone, tone_share
@@ -35,6 +36,24 @@ def test_a_tone_keeps_its_frequency_and_level(source: int, target: int, channels
         assert tone_share(channel[target // 10 : -target // 10], target, frequency) > 0.9999
         level = np.sqrt(np.mean(channel[target // 10 : -target // 10].astype(float) ** 2))
         assert level == pytest.approx(8000 / np.sqrt(2), rel=0.01)
+
+
+@pytest.mark.parametrize(("source", "target"), RATES)
+def test_without_variable_rates_blocks_are_short(source: int, target: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    # As soxr 1.0, beside which pipecat is installed, has it.
+    monkeypatch.setattr(resampling, "_has_variable_rate", lambda soxr: False)
+    resampler = Resampler(source, target, 1)
+    samples = tone(source, 1, (1000.0,))
+    step = source // 100
+    pushed, returned, converted = 0, 0, b""
+    for at in range(0, len(samples), step):
+        converted += resampler.push(samples[at : at + step].tobytes())
+        pushed, returned = pushed + step, len(converted) // 2
+        assert pushed / source - returned / target < 0.045
+    converted += resampler.flush()
+    values = np.frombuffer(converted, np.int16)
+    assert len(values) == pytest.approx(target, abs=target * 0.001)
+    assert tone_share(values[target // 10 : -target // 10], target, 1000) > 0.9999
 
 
 def test_what_the_new_rate_cannot_carry_is_removed() -> None:

@@ -157,6 +157,49 @@ async def test_resampled_frames_have_the_size_asked_for(rate: int, channels: int
     local.close()
 
 
+@pytest.mark.parametrize("rate", [48_000, 24_000])
+async def test_long_frames_come_whole_and_wake_the_loop_seldom(rate: int) -> None:
+    local = LocalAudio()
+    stream = AudioStream(StubTrack(local.media_track), sample_rate=rate, frame_size_ms=50)
+    acknowledged = 0
+    assert stream._reader is not None
+    native = stream._reader._native
+
+    class Counted:
+        def __getattr__(self, name: str) -> Any:
+            nonlocal acknowledged
+            acknowledged += name == "_ackWakeup"
+            return getattr(native, name)
+
+    stream._reader._native = Counted()
+    heard = []
+    for value in range(1, 11):
+        # As a track gives them, but faster: the time between them plays no part in what comes out.
+        for _ in range(5):
+            local.write(*chunk(100 * value))
+            await asyncio.sleep(0.001)
+        if value > 1:  # the filter of another rate keeps back a little
+            frame = (await asyncio.wait_for(anext(stream), DEADLINE)).frame
+            assert frame.samples_per_channel == rate // 20
+            heard.append(round(frame.data[rate // 40], -2))
+    assert heard == [100 * value for value in range(1, 10)]
+    assert acknowledged < 40
+    await stream.aclose()
+    local.close()
+
+
+async def test_the_end_is_noticed_while_there_is_no_use_for_more() -> None:
+    local = LocalAudio()
+    stream = AudioStream(StubTrack(local.media_track), frame_size_ms=1000)
+    local.write(*chunk(1))
+    await arrived(stream, 1)
+    assert stream._pause() > 0.9
+    reader = asyncio.create_task(anext(stream, "ended"))
+    await asyncio.sleep(0)
+    local.close()
+    assert await asyncio.wait_for(reader, DEADLINE) == "ended"
+
+
 async def test_a_track_may_change_its_rate() -> None:
     local = LocalAudio()
     stream = AudioStream(StubTrack(local.media_track), sample_rate=48_000, num_channels=2)

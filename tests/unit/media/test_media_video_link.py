@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from typing import Any
 
 import numpy as np
@@ -42,6 +44,7 @@ async def show(source: VideoSource, frame: VideoFrame, **options: Any) -> None:
 
 async def seen(connect: Connect, source: VideoSource, frame: VideoFrame, count: int, **options: Any) -> Any:
     """Return what arrives of it, in RGBA."""
+    source.capture_frame(frame, **options)  # nothing black before it
     (track,) = await connect(source._local.media_track)
     stream = VideoStream(track, format=T.RGBA)
     showing = asyncio.create_task(show(source, frame, **options))
@@ -89,6 +92,7 @@ async def test_rotation_and_time_travel_along(connect: Connect) -> None:
 
 async def test_the_decoders_format_is_the_default(connect: Connect) -> None:
     source = VideoSource(320, 240)
+    source.capture_frame(coloured(T.I420))
     (track,) = await connect(source._local.media_track)
     stream = VideoStream.from_track(track=track)
     showing = asyncio.create_task(show(source, coloured(T.I420)))
@@ -109,6 +113,7 @@ async def test_the_decoders_format_is_the_default(connect: Connect) -> None:
 
 async def test_one_source_is_seen_over_two_connections(connect: Connect) -> None:
     source = VideoSource(320, 240)
+    source.capture_frame(coloured(T.BGRA))
     tracks = [(await connect(source._local.media_track.clone()))[0] for _ in range(2)]
     streams = [VideoStream(track, format=T.RGBA) for track in tracks]
     showing = asyncio.create_task(show(source, coloured(T.BGRA)))
@@ -120,6 +125,50 @@ async def test_one_source_is_seen_over_two_connections(connect: Connect) -> None
     for stream in streams:
         await stream.aclose()
     await source.aclose()
+
+
+@pytest.mark.parametrize("first_us", [0, 40_000], ids=["now", "a clock of the program's"])
+async def test_before_the_first_picture_it_is_black(connect: Connect, first_us: int) -> None:
+    source = VideoSource(320, 240)
+    (track,) = await connect(source._local.media_track)
+    stream = VideoStream(track, format=T.RGBA)
+    async with asyncio.timeout(DEADLINE):
+        event = await anext(stream)
+        assert mean_colour(event.frame) == pytest.approx((0, 0, 0, 255), abs=6)
+        assert (event.frame.width, event.frame.height) == (320, 240)
+        number = 0
+        while mean_colour(event.frame)[0] < 200:
+            source.capture_frame(coloured(T.RGBA), timestamp_us=number * 33_000 + first_us if first_us else 0)
+            number += 1
+            await asyncio.sleep(1 / 30)
+            event = await anext(stream)
+    await stream.aclose()
+    await source.aclose()
+
+
+async def test_nothing_is_black_after_the_first_picture() -> None:
+    source = VideoSource(6, 4)
+    stream = VideoStream(StubTrack(source._local.media_track), format=T.RGBA)
+    async with asyncio.timeout(DEADLINE):
+        assert mean_colour((await anext(stream)).frame)[0] == pytest.approx(0, abs=6)
+        source.capture_frame(coloured(T.RGBA, 6, 4))
+        while mean_colour((await anext(stream)).frame)[0] < 200:
+            pass
+        for _ in range(5):
+            source.capture_frame(coloured(T.RGBA, 6, 4))
+            assert mean_colour((await anext(stream)).frame)[0] > 200
+            await asyncio.sleep(0.05)
+    await stream.aclose()
+    await source.aclose()
+
+
+async def test_a_source_that_is_forgotten_writes_nothing_more() -> None:
+    source = VideoSource(6, 4)
+    assert source._local is not None
+    placeholder = weakref.ref(source._placeholder)
+    del source
+    gc.collect()
+    assert placeholder() is None
 
 
 @pytest.mark.parametrize("buffer_type", [T.I420A, T.I422, T.I444, T.I010, T.NV12, T.RGB24], ids=lambda each: each.name)

@@ -9,7 +9,9 @@ from typing import Any, cast
 
 from livekit.protocol import models, rtc
 
+from aiolivekit.core.absences import SentLedger
 from aiolivekit.core.encodings import Encoding
+from aiolivekit.e2ee.manager import E2EEManager
 from aiolivekit.engine.engine import RtcEngine
 from aiolivekit.engine.events import Disconnected, EngineEvents
 from aiolivekit.enums import DataPacketKind, DegradationPreference, DisconnectReason, SimulateScenarioKind
@@ -72,6 +74,8 @@ class RecordingEngine:
 
     def __init__(self) -> None:
         self.events = EngineEvents()
+        self.e2ee = E2EEManager(None)
+        self.sent = SentLedger()
         self.closed = False
         self.epoch = 1
         self.calls: list[tuple[str, Any]] = []
@@ -86,6 +90,10 @@ class RecordingEngine:
         self.tracks = 0
         self.data_track_packets: list[bytes] = []
         self.join_response = rtc.JoinResponse()
+        self.sent = SentLedger()
+
+    def last_heard(self, _sid: str) -> float | None:
+        return None
 
     async def _step(self, name: str, argument: Any = None) -> None:
         self.calls.append((name, argument))
@@ -301,7 +309,7 @@ class Connector:
         self.began = asyncio.Event()
 
     async def connect(
-        self, url: str, token: str, options: Any, *, flight: Any = None
+        self, url: str, token: str, options: Any, *, e2ee_manager: E2EEManager | None = None, flight: Any = None
     ) -> tuple[Any, rtc.JoinResponse, EngineEvents]:
         self.calls.append((url, token, options))
         self.began.set()

@@ -28,6 +28,7 @@ def test_every_name_has_one_event() -> None:
 
 
 OWN = {
+    "metrics_received": ["metrics", "participant"],
     "data_undelivered": ["count", "reason"],
     "data_missed": ["participant", "count"],
     "reconnect_reported": ["report"],

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from livekit.protocol import models, rtc
+from livekit.protocol import metrics, models, rtc
 
 from aiolivekit.session import events as session_events
 from aiolivekit.session.events import SessionEvent
@@ -49,6 +49,14 @@ speakers = st.builds(models.SpeakerInfo, sid=PARTICIPANTS, level=st.floats(allow
 qualities = st.builds(rtc.ConnectionQualityInfo, participant_sid=PARTICIPANTS, quality=ENUMS)
 states = st.builds(rtc.StreamStateInfo, participant_sid=PARTICIPANTS, track_sid=TRACKS, state=ENUMS)
 segments = st.builds(models.TranscriptionSegment, id=WORDS, text=WORDS, start_time=NUMBERS)
+series = st.builds(metrics.TimeSeriesMetric, label=NUMBERS, participant_identity=NUMBERS, track_sid=NUMBERS)
+happenings = st.builds(metrics.EventMetric, label=NUMBERS, participant_identity=NUMBERS, metadata=WORDS)
+batches = st.builds(
+    metrics.MetricsBatch,
+    str_data=st.lists(WORDS, max_size=2),
+    time_series=st.lists(series, max_size=2),
+    events=st.lists(happenings, max_size=2),
+)
 moves = st.builds(
     rtc.RoomMovedResponse,
     room=rooms,
@@ -64,6 +72,7 @@ EVENTS: st.SearchStrategy[SessionEvent] = st.one_of(
     st.builds(session_events.DataReceived, PARTICIPANTS, IDENTITIES, st.binary(), WORDS, st.just(RELIABLE), ENUMS),
     st.builds(session_events.TranscriptionReceived, IDENTITIES, TRACKS, st.lists(segments, max_size=2)),
     st.builds(session_events.SipDtmfReceived, IDENTITIES, NUMBERS, WORDS),
+    st.builds(session_events.MetricsReceived, IDENTITIES, batches),
     st.builds(session_events.SpeakersChanged, st.lists(speakers, max_size=3)),
     st.builds(session_events.ConnectionQualityUpdate, st.lists(qualities, max_size=3)),
     st.builds(session_events.RoomUpdate, rooms),

@@ -10,6 +10,7 @@ from livekit.protocol import models, rtc
 from aiolivekit.enums import DataPacketKind
 from aiolivekit.errors import ClosedError, RequestError, RequestTimeoutError
 from aiolivekit.options import ParticipantTrackPermission
+from aiolivekit.room.metrics import MetricSample, MetricsBatch, TimeSeriesMetric, metrics_packet
 from aiolivekit.room.packets import Transcription, TranscriptionSegment
 
 from .fakes import Stage, info
@@ -64,6 +65,14 @@ async def test_data_without_permission_is_told_once(stage: Stage, caplog: pytest
         await stage.room.local_participant.publish_data(b"data")
     assert len(caplog.records) == 1
     assert len(stage.engine.packets) == 3
+
+
+async def test_publish_metrics(stage: Stage) -> None:
+    batch = MetricsBatch(5, [TimeSeriesMetric("AGENTS_LLM_TTFT", [MetricSample(4, 0.5)], "me")])
+    await stage.room.local_participant.publish_metrics(batch)
+    [(packet, kind)] = stage.engine.packets
+    assert packet == metrics_packet(batch)
+    assert kind is DataPacketKind.KIND_RELIABLE
 
 
 async def test_publish_dtmf(stage: Stage) -> None:

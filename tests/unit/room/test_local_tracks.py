@@ -14,7 +14,6 @@ from aiolivekit.core.encodings import Encoding
 from aiolivekit.enums import (
     BackupCodecPolicy,
     DegradationPreference,
-    FrameMetadataFeature,
     TrackKind,
     TrackSource,
     VideoCodec,
@@ -156,7 +155,7 @@ async def test_publish(stage: Stage, microphone: LocalAudioTrack) -> None:
     assert (publication.source, publication.muted) == (TrackSource.SOURCE_MICROPHONE, False)
     assert microphone.sid == publication.sid
     [record] = await microphone.get_stats()
-    assert record.outbound_rtp is not None
+    assert record.HasField("outbound_rtp")
     assert record.outbound_rtp.rtc.id == sender.track.cid
 
 
@@ -258,7 +257,9 @@ async def test_options_of_a_camera_that_make_no_sense(
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (TrackPublishOptions(frame_metadata_features=[FrameMetadataFeature.FMF_FRAME_ID]), "in a data track"),
+        (TrackPublishOptions(video_codec=VideoCodec.H265), "no H265"),
+        (TrackPublishOptions(video_codec=VideoCodec.H264, frame_metadata_features=[1]), "aiolivekit codecs install"),
+        (TrackPublishOptions(backup_codec=VideoCodec.H264), "aiolivekit codecs install"),
         (TrackPublishOptions(video_encoder=VideoEncoderBackend.ENCODER_BACKEND_NVENC), "BACKEND_NVENC.*software"),
     ],
 )

@@ -23,10 +23,12 @@ from aiolivekit.enums import (
 )
 from aiolivekit.errors import ClosedError
 from aiolivekit.room import members
+from aiolivekit.room.metrics import MetricSample, MetricsBatch, TimeSeriesMetric, metrics_packet
 from aiolivekit.room.participant import ParticipantPermission
 from aiolivekit.room.track import RemoteAudioTrack, RemoteVideoTrack
 from aiolivekit.session.events import (
     ConnectionQualityUpdate,
+    MetricsReceived,
     SipDtmfReceived,
     SpeakersChanged,
     StreamStateUpdate,
@@ -703,6 +705,17 @@ async def test_a_handler_of_data_that_fails_stops_nothing(ann: Stage) -> None:
     ann.receive(b"one")
     ann.receive(b"two")
     assert [packet.data for packet in heard] == [b"one", b"two"]
+
+
+async def test_metrics(ann: Stage) -> None:
+    batch = MetricsBatch(5, [TimeSeriesMetric("AGENTS_LLM_TTFT", [MetricSample(4, 0.5)], "ann", "TR_1")])
+    sent = metrics_packet(batch).metrics
+    ann.put(MetricsReceived("ann", sent))
+    ann.put(MetricsReceived("", sent))
+    assert ann.take() == [
+        ("metrics_received", batch, ann.room.remote_participants["ann"]),
+        ("metrics_received", batch, None),
+    ]
 
 
 async def test_telephone_keys(ann: Stage) -> None:

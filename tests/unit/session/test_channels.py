@@ -230,6 +230,73 @@ async def test_lossy_packets_are_dropped_and_counted_while_the_path_is_down() ->
         assert await b.payloads(1) == [b"news"]
 
 
+async def test_reliable_packets_are_kept_back_for_as_long_as_there_is_a_reason() -> None:
+    async with sides() as (a, b, _):
+        channels = a.channels_of_session
+        channels.set_path(up=False)
+        channels.hold("doubt")
+        assert not channels.try_publish(packet(b"0"), RELIABLE)
+        waiting = [asyncio.create_task(channels.publish(packet(b"%d" % number), RELIABLE)) for number in range(3)]
+        await asyncio.sleep(0)
+        assert channels.held("doubt")
+        channels.release("doubt")
+        assert not any(task.done() for task in waiting)
+        channels.set_path(up=True)
+        async with asyncio.timeout(10):
+            await asyncio.gather(*waiting)
+        assert channels.try_publish(packet(b"3"), RELIABLE)
+        assert await b.payloads(4) == [b"0", b"1", b"2", b"3"]
+
+
+async def test_packets_may_be_kept_back_until_a_moment_after_the_opening() -> None:
+    async with sides(connect=False) as (a, b, pb):
+        a.channels_of_session.hold("alone", after_open=0.0)
+        waiting = asyncio.create_task(a.channels_of_session.publish(packet(b"0"), RELIABLE))
+        assert b.other is not None
+        await negotiate(b.other, pb)
+        async with asyncio.timeout(10):
+            await waiting
+        assert await b.payloads(1) == [b"0"]
+
+
+async def test_what_is_kept_back_has_a_deadline_and_goes_to_the_next_session() -> None:
+    async with sides(outage=Outage(deadline=0.2)) as (a, _b, _), sides() as (c, d, _):
+        old, new = a.channels_of_session, c.channels_of_session
+        old.hold("doubt")
+        with pytest.raises(DataTimeoutError):
+            await old.publish(packet(b"too long"), RELIABLE)
+        waiting = asyncio.create_task(old.publish(packet(b"kept"), RELIABLE))
+        await asyncio.sleep(0)
+        new.adopt(old)
+        await waiting
+        assert await d.payloads(1) == [b"kept"]
+
+
+async def test_a_channel_that_closes_while_packets_are_kept_back_is_a_loss() -> None:
+    async with sides() as (a, b, _):
+        async with asyncio.timeout(10):
+            await b.all_remote.wait()
+        a.channels_of_session.hold("doubt")
+        for channel in b.channels_of_session._remote:
+            if channel.label == "_reliable":
+                channel._channel.close()
+        async with asyncio.timeout(10):
+            await a.gone.wait()
+        assert set(a.lost) == {"_reliable"}
+        a.channels_of_session.release("doubt")
+        assert not a.channels_of_session.try_publish(packet(b"0"), RELIABLE)
+
+
+async def test_a_probe_is_nothing_to_anybody() -> None:
+    async with sides() as (a, b, _):
+        a.channels_of_session.probe()
+        assert a.channels_of_session.try_publish(packet(b"1"), LOSSY)
+        async with asyncio.timeout(10):
+            sent = [await b.events.get() for _ in range(3)]
+        assert [(each.topic, each.payload) for each in sent] == [("lk.aio.probe", b"")] * 2 + [("", b"1")]
+        assert a.channels_of_session._sequence.last == 0
+
+
 async def test_a_replay_sends_what_the_server_has_not_got_and_duplicates_are_dropped() -> None:
     async with sides() as (a, b, _):
         channels = a.channels_of_session

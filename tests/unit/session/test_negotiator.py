@@ -129,6 +129,17 @@ async def test_no_answer_ends_negotiation(monkeypatch: pytest.MonkeyPatch) -> No
         assert len(at.failures) == 1
 
 
+async def test_no_answer_is_a_failure_though_nobody_waits_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(negotiation, "ANSWER_TIMEOUT", 0.05)
+    async with table() as at:
+        at.negotiator.request()
+        await at.offer()
+        async with asyncio.timeout(5):
+            while not at.failures:
+                await asyncio.sleep(0.01)
+        assert len(at.failures) == 1
+
+
 async def test_an_adopted_offer_is_ours() -> None:
     async with table() as at:
         sdp = await at.publisher.create_offer()

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from livekit.protocol import models
+from livekit.protocol import metrics, models
 
 from aiolivekit.enums import DataPacketKind
 from aiolivekit.session import events
@@ -37,6 +37,10 @@ Packet = models.DataPacket
                 rpc_request=models.RpcRequest(id="1", method="m", payload="p", response_timeout_ms=1500, version=1),
             ),
             events.RpcRequest("a", "1", "m", "p", 1.5, 1),
+        ),
+        (
+            Packet(participant_identity="a", metrics=metrics.MetricsBatch(timestamp_ms=7)),
+            events.MetricsReceived("a", metrics.MetricsBatch(timestamp_ms=7)),
         ),
         (
             Packet(participant_identity="a", rpc_response=models.RpcResponse(request_id="1", payload="")),

@@ -77,7 +77,8 @@ def test_client_info() -> None:
     assert info.os_version
     # Advertised only when honoured.
     assert info.client_protocol == 2
-    assert list(info.capabilities) == [proto_models.ClientInfo.Capability.CAP_COMPRESSION_DEFLATE_RAW]
+    capability = proto_models.ClientInfo.Capability
+    assert list(info.capabilities) == [capability.CAP_PACKET_TRAILER, capability.CAP_COMPRESSION_DEFLATE_RAW]
 
 
 def test_v0_query() -> None:
@@ -87,7 +88,7 @@ def test_v0_query() -> None:
     assert fields == {
         "protocol": "17",
         "client_protocol": "2",
-        "capabilities": "CAP_COMPRESSION_DEFLATE_RAW",
+        "capabilities": "CAP_PACKET_TRAILER,CAP_COMPRESSION_DEFLATE_RAW",
         "sdk": "python",
         "version": _version.__version__,
         "os": info.os,

@@ -30,14 +30,14 @@ _TOPIC = "aiolivekit.doctor"
 
 def pair_in_force(stats: Sequence[RtcStats]) -> Pair | None:
     """Return the selected candidate pair of a connection's stats, `None` if there is none."""
-    selected = {each.transport.transport.selected_candidate_pair_id for each in stats if each.transport is not None}
-    pairs = [each.candidate_pair for each in stats if each.candidate_pair is not None]
+    selected = {each.transport.transport.selected_candidate_pair_id for each in stats if each.HasField("transport")}
+    pairs = [each.candidate_pair for each in stats if each.HasField("candidate_pair")]
     pair = next((each.candidate_pair for each in pairs if each.rtc.id in selected), None)
     if pair is None:
         return None
     # libwebrtc forgets candidates before the pair they are of.
-    ours = (each.local_candidate for each in stats if each.local_candidate is not None)
-    theirs = (each.remote_candidate for each in stats if each.remote_candidate is not None)
+    ours = (each.local_candidate for each in stats if each.HasField("local_candidate"))
+    theirs = (each.remote_candidate for each in stats if each.HasField("remote_candidate"))
     local = next((each.candidate for each in ours if each.rtc.id == pair.local_candidate_id), IceCandidateStats())
     remote = next((each.candidate for each in theirs if each.rtc.id == pair.remote_candidate_id), IceCandidateStats())
     protocol = local.protocol or remote.protocol or "udp"

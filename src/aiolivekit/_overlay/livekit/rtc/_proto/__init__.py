@@ -1,0 +1,1 @@
+"""The modules of `aiolivekit.rtc._proto` under the official names."""

@@ -1,0 +1,10 @@
+"""`aiolivekit.rtc.platform_audio` under the official name."""
+
+import importlib
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from aiolivekit.rtc.platform_audio import *
+
+sys.modules[__name__] = importlib.import_module("aiolivekit.rtc.platform_audio")

@@ -1,0 +1,1 @@
+"""The official SDK's generated messages, by its names for the modules; see `compat.proto`."""

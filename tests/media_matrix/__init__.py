@@ -1,0 +1,1 @@
+"""The media matrix: every behaviour of media between every two clients, on both servers, in both modes."""
