@@ -8,7 +8,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import pytest
+from aiolivekit.testing.plugin import unavailable
 
 __all__ = ["display"]
 
@@ -17,7 +17,7 @@ __all__ = ["display"]
 def display(width: int = 320, height: int = 240, *, white: bool = True) -> Iterator[str]:
     """Run one whose screen is white or black, and yield its name; skips where there is no Xvfb."""
     if shutil.which("Xvfb") is None:
-        pytest.skip("no Xvfb (Debian: xvfb)")
+        unavailable("no Xvfb (Debian: xvfb)")
     reader, writer = os.pipe()
     server = subprocess.Popen(
         [

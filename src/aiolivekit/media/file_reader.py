@@ -29,6 +29,9 @@ _TIME_BASE = 1_000_000  # FFmpeg's, for whole files
 _TOLERANCE = RATE // 50
 """Samples by which the times of sound may be off without a gap being seen in it: containers round them."""
 
+_PATIENCE = 1.0
+"""Seconds for which a file that is not wanted any more is waited for while it is being opened."""
+
 _BAD_PACKETS = 200
 """Packets in a row that cannot be decoded before the file is given up."""
 
@@ -118,7 +121,7 @@ class FileReader:
         try:
             return await opened
         except BaseException:
-            await self.aclose()
+            await self.aclose(_PATIENCE)
             raise
 
     def position(self, now: int) -> tuple[float, int]:
@@ -145,12 +148,16 @@ class FileReader:
             self._closed = True
             self.lock.notify_all()
 
-    async def aclose(self) -> None:
-        """Close the file; waits for the thread, which a read may hold up until its timeout. Twice is once."""
+    async def aclose(self, patience: float | None = None) -> None:
+        """Close the file. Twice is once.
+
+        Args:
+            patience: Seconds to wait for the thread at most; a read may hold it up until its timeout.
+        """
         self.stop()
         thread = self._thread
         if thread is not None:
-            await asyncio.to_thread(thread.join)
+            await asyncio.to_thread(thread.join, patience)
 
     # On the thread.
 

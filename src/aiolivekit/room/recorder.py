@@ -152,7 +152,8 @@ class RoomRecorder:
         try:
             await self._files.begin()
         except BaseException:
-            self._closing = asyncio.create_task(self._tasks.aclose())
+            self._closing = asyncio.create_task(self._abandon(), name="aiolivekit recorder end")
+            await finish_despite_cancel(_wait(self._closing))
             raise
         self._tasks.spawn("aiolivekit recording delays", self._delays.run())
         self._listening = True
@@ -194,6 +195,13 @@ class RoomRecorder:
             raise
         if not self._failure.done():
             self._failure.set_result(None)
+
+    async def _abandon(self) -> None:
+        await self._tasks.aclose()
+        try:
+            await self._files.finish()
+        except RecordingError:
+            logger.debug("what could not be begun could not be finished either", exc_info=True)
 
     def _wants(self, key: TrackKey) -> bool:
         return (

@@ -218,6 +218,8 @@ class FilePerTrack:
 
     async def finish(self) -> None:
         """See there."""
+        if self._began is None:
+            return
         self._ended = time.monotonic()
         for part in list(self._parts.values()):
             self._take_out(part)
