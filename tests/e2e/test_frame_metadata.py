@@ -10,9 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from aiolivekit.peer.transforms import FrameLayer
+from aiolivekit.signalling import join_request
+
 from . import media
 from .conftest import OURS, PAIRS
-from .sdk import Recorder, Sdk, meeting, running, subscribed
+from .sdk import Recorder, Sdk, meeting, running, subscribed, until
 
 pytestmark = pytest.mark.e2e
 
@@ -141,3 +144,27 @@ async def test_only_what_is_announced_travels(livekit_server, livekit_token, fea
             await stream.aclose()
             assert metadata is None if not features else metadata.frame_id > 0
             assert metadata is None or (metadata.user_timestamp, metadata.user_data) == (None, None)
+
+
+async def test_who_does_not_know_trailers_gets_none(livekit_server, livekit_token, monkeypatch) -> None:
+    rtc = OURS.rtc
+    alice, _ = await OURS.join(livekit_server.url, livekit_token("alice"), single=True)
+    monkeypatch.setattr(join_request, "CAPABILITIES", ())
+    bob, events = await OURS.join(livekit_server.url, livekit_token("bob"), single=True)
+    source = rtc.VideoSource(WIDTH, HEIGHT)
+    track = rtc.LocalVideoTrack.create_video_track("camera", source)
+    options = rtc.TrackPublishOptions(frame_metadata_features=[rtc.FrameMetadataFeature.FMF_FRAME_ID])
+    ends: list[bytes] = []
+    try:
+        async with running(show(rtc, source, b"")):
+            await alice.local_participant.publish_track(track, options)
+            theirs, *_ = await subscribed(events)
+            # In place of the step that would take it off here.
+            step = FrameLayer.TRAILER
+            theirs._media.chain.set_step(step, lambda frame: ends.append(bytes(frame.data[-4:])) or True)
+            await until(lambda: len(ends) > 10, "pictures")
+        assert b"LKTS" not in ends
+    finally:
+        await bob.disconnect()
+        await alice.disconnect()
+        await source.aclose()

@@ -13,7 +13,7 @@ from threading import Lock
 from ..enums import FrameMetadataFeature
 from ..options import FrameMetadata
 
-__all__ = ["MetadataWindow", "add_trailer", "check_metadata", "take_trailer", "trailer_of"]
+__all__ = ["MetadataWindow", "add_trailer", "check_metadata", "take_trailer", "trailer_of", "trailer_size"]
 
 _MAGIC = b"LKTS"
 _ENVELOPE = 5
@@ -87,13 +87,19 @@ def take_trailer(data: bytes | bytearray, *, is_av1: bool) -> tuple[bytes | byte
     """Return an encoded frame without its trailer, and what was in it; the frame as it is if it has none."""
     if is_av1:
         return _take_unit(data)
-    if len(data) < _ENVELOPE or data[-4:] != _MAGIC:
-        return data, None
-    size = data[-_ENVELOPE] ^ 0xFF
-    if not _ENVELOPE <= size <= len(data):
+    size = trailer_size(data)
+    if not size:
         return data, None
     metadata = _parse(data[len(data) - size : -_ENVELOPE])
     return (data, None) if metadata is None else (data[: len(data) - size], metadata)
+
+
+def trailer_size(data: bytes | bytearray | memoryview) -> int:
+    """Return how many bytes the trailer has with which the data end; 0 if there is none."""
+    if len(data) < _ENVELOPE or data[-4:] != _MAGIC:
+        return 0
+    size = data[-_ENVELOPE] ^ 0xFF
+    return size if _ENVELOPE <= size <= len(data) else 0
 
 
 def _parse(inverted: bytes | bytearray) -> FrameMetadata | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import webrtc
+import wrtc  # type: ignore[import-not-found,unused-ignore]
 
 from ..errors import CodecUnavailableError
 from . import openh264, runtime
@@ -20,9 +20,11 @@ def codec_names(kind: MediaKind) -> tuple[str, ...]:
         ForkError: In a child forked after libwebrtc's threads had started.
     """
     runtime.check()
-    capabilities = webrtc.RTCRtpSender.get_capabilities(kind)
-    codecs = capabilities.codecs if capabilities is not None else []
-    return tuple(dict.fromkeys(codec.mime_type for codec in codecs))
+    capabilities = wrtc.RTCRtpSender.getCapabilities(kind)
+    codecs = list(capabilities.codecs) if capabilities is not None else []
+    if kind == "video":
+        codecs = openh264.codecs_with_or_without(codecs, h264=openh264.status().enabled)
+    return tuple(dict.fromkeys(codec.mimeType for codec in codecs))
 
 
 def check_can_send(codec: str) -> None:

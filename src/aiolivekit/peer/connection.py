@@ -252,7 +252,7 @@ class PeerConnection:
         """
         if codec == "H264" and not self._has_h264:
             raise CodecUnavailableError("H.264 is there since this room was joined; it can be sent after joining again")
-        return LocalSender.add(self._pc, track, encodings, codec=codec, chains=self._chains)
+        return LocalSender.add(self._pc, track, encodings, codec=codec, h264=self._has_h264, chains=self._chains)
 
     def remove(self, sender: LocalSender) -> None:
         """Stop sending a track; a sender of another connection, or one removed already, is ignored."""

@@ -11,9 +11,10 @@ import json
 import logging
 import os
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import webrtc
 import wrtc  # type: ignore[import-not-found,unused-ignore]
@@ -21,12 +22,14 @@ import wrtc  # type: ignore[import-not-found,unused-ignore]
 from ..errors import CodecUnavailableError
 
 __all__ = [
+    "CODEC",
     "LICENSE",
     "NOTICE",
     "VARIABLE",
     "VERSION",
     "H264Choice",
     "H264Status",
+    "codecs_with_or_without",
     "data_directory",
     "disable",
     "download",
@@ -51,7 +54,11 @@ LICENSE: str = webrtc.openh264.LICENSE
 VARIABLE = "AIOLIVEKIT_OPENH264"
 """The environment's word: the path of a library, or `off`."""
 
+CODEC = "H264"
+
 _OFF = "off"
+_PROFILES = ("42e01f", "42001f", "4d001f")
+"""What OpenH264 is offered with, in libwebrtc's order (RFC 6184, `profile-level-id`)."""
 _SUFFIXES = {".so", ".dylib", ".dll"}
 
 Chooser = Literal["program", "environment", "user"]
@@ -224,6 +231,34 @@ def _load(library: Path) -> None:
         wrtc.loadOpenH264(str(path))
     except RuntimeError as error:
         raise CodecUnavailableError(f"{library} cannot be used (OpenH264 {VERSION} is needed): {error}") from error
+
+
+def codecs_with_or_without(codecs: Sequence[Any], *, h264: bool) -> list[Any]:
+    """Return video codecs as a connection has them that has H.264, or has not.
+
+    What libwebrtc says of its codecs is true for the first of the connections that live; a later one goes by what was
+    loaded when it was made.
+
+    Args:
+        codecs: What libwebrtc says (`wrtc.RtpCodecCapability`).
+        h264: Whether the connection has H.264.
+    """
+    others = [each for each in codecs if each.name != CODEC]
+    known = [each for each in codecs if each.name == CODEC]
+    if not h264:
+        return others
+    return others + (known or [_codec(profile, mode) for profile in _PROFILES for mode in ("1", "0")])
+
+
+def _codec(profile: str, packetization_mode: str) -> Any:
+    codec = wrtc.RtpCodecCapability()
+    codec.name, codec.kind, codec.clockRate = CODEC, "video", 90_000
+    codec.parameters = {
+        "level-asymmetry-allowed": "1",
+        "packetization-mode": packetization_mode,
+        "profile-level-id": profile,
+    }
+    return codec
 
 
 async def download() -> H264Choice:

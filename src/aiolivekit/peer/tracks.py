@@ -7,11 +7,13 @@ from collections.abc import Sequence
 from typing import Any, Literal, Protocol
 
 import webrtc
+import wrtc  # type: ignore[import-not-found,unused-ignore]
 
 from ..core.encodings import Encoding
 from ..core.packet_trailer import MetadataWindow
 from ..enums import DegradationPreference
 from ..errors import CodecUnavailableError, MediaError
+from . import openh264
 from .transforms import FrameChain, FrameChains
 
 __all__ = ["LocalMedia", "LocalSender", "MediaKind", "OutgoingTrack", "RemoteMedia"]
@@ -105,6 +107,7 @@ class LocalSender:
         encodings: Sequence[Encoding],
         *,
         codec: str | None,
+        h264: bool,
         chains: FrameChains,
     ) -> LocalSender:
         """Add a section for `track` (for `PeerConnection.send`).
@@ -122,7 +125,7 @@ class LocalSender:
         except (webrtc.PythonWebRTCExceptionBase, ValueError, TypeError) as error:
             raise MediaError(f"libwebrtc cannot send the track: {error}") from error
         if codec is not None:
-            _prefer(transceiver, track.kind, codec)
+            _prefer(transceiver, track.kind, codec, h264=h264)
         if chains.sealed:
             chains.of_sender(transceiver)
         return cls(pc, transceiver, track, encodings, chains)
@@ -305,12 +308,11 @@ def _parameters(encoding: Encoding) -> webrtc.RTCRtpEncodingParameters:
     return parameters
 
 
-def _prefer(transceiver: webrtc.RTCRtpTransceiver, kind: MediaKind, codec: str) -> None:
+def _prefer(transceiver: webrtc.RTCRtpTransceiver, kind: MediaKind, codec: str, *, h264: bool) -> None:
     """Put a codec first; the others stay, as do RTX and RED, which the chosen one needs."""
-    capabilities = webrtc.RTCRtpSender.get_capabilities(kind)
-    codecs = capabilities.codecs if capabilities is not None else []
-    wanted = f"{kind}/{codec}".lower()
-    chosen = [each for each in codecs if each.mime_type.lower() == wanted]
+    capabilities = wrtc.RTCRtpSender.getCapabilities(kind)
+    codecs = openh264.codecs_with_or_without(capabilities.codecs if capabilities is not None else [], h264=h264)
+    chosen = [each for each in codecs if each.name.lower() == codec.lower()]
     if not chosen:
         raise CodecUnavailableError(f"libwebrtc cannot send {codec}")
-    transceiver.set_codec_preferences(chosen + [each for each in codecs if each not in chosen])
+    transceiver._native_obj.setCodecPreferences(chosen + [each for each in codecs if each not in chosen])

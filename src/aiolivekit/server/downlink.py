@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from livekit.protocol import rtc
 
+from aiolivekit.core.packet_trailer import trailer_size
 from aiolivekit.server.codecs import SEND_EXTENSIONS, map_codecs
 from aiolivekit.server.layers import TrackSettings
 from aiolivekit.server.negotiation import Outgoing
@@ -32,10 +33,14 @@ class DownTrack:
         track: What is sent.
         transport: The subscriber's transport.
         settings: What the subscriber asked for.
+        knows_trailers: Whether the subscriber can take what travels beside pictures off them.
     """
 
-    def __init__(self, track: PublishedTrack, transport: PeerTransport, settings: TrackSettings) -> None:
+    def __init__(
+        self, track: PublishedTrack, transport: PeerTransport, settings: TrackSettings, *, knows_trailers: bool = True
+    ) -> None:
         self.track = track
+        self._takes_off_trailers = bool(track.info.packet_trailer_features) and not knows_trailers
         self.settings = settings
         self.transport = transport
         self.ssrc = secrets.randbits(31) | 1
@@ -95,6 +100,9 @@ class DownTrack:
         sender = self.sender
         if receiver is not sender.current and receiver is not sender.target:
             return
+        if self._takes_off_trailers and header.marker:
+            size = trailer_size(data[header.payload_start : header.payload_end])
+            header = header._replace(payload_end=header.payload_end - size)
         packet = sender.write(receiver, extended, header, data, arrival)
         if packet is None:
             return

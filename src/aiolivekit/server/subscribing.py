@@ -156,7 +156,9 @@ class Subscriptions:
 
     def _add(self, track: PublishedTrack) -> None:
         transport = self._participant.receiving_transport
-        down = DownTrack(track, transport, self._settings.setdefault(track.sid, TrackSettings()))
+        knows_trailers = models.ClientInfo.Capability.CAP_PACKET_TRAILER in self._participant.client.capabilities
+        settings = self._settings.setdefault(track.sid, TrackSettings())
+        down = DownTrack(track, transport, settings, knows_trailers=knows_trailers)
         self.active[track.sid] = down
         track.down.append(down)
         self._participant.room.on_quality_wish(track)

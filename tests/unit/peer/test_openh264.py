@@ -177,6 +177,19 @@ def test_codecs_that_are_not_there() -> None:
         check_can_send("H264")
 
 
+def test_the_codecs_of_a_later_connection() -> None:
+    """What libwebrtc says is true for the first of the connections that live."""
+    vp8, known = wrtc.RtpCodecCapability(), wrtc.RtpCodecCapability()
+    vp8.name, known.name = "VP8", "H264"
+    assert openh264.codecs_with_or_without([known, vp8], h264=False) == [vp8]
+    assert openh264.codecs_with_or_without([known, vp8], h264=True) == [vp8, known]
+    made = openh264.codecs_with_or_without([vp8], h264=True)
+    assert made[0] is vp8
+    assert [each.mimeType for each in made[1:]] == ["video/H264"] * 6
+    assert made[1].parameters["profile-level-id"] == "42e01f"
+    assert [each.parameters["packetization-mode"] for each in made[1:3]] == ["1", "0"]
+
+
 async def test_a_connection_has_the_codecs_of_when_it_was_made(library: Path) -> None:
     class Sink:
         def __getattr__(self, name: str) -> object:
