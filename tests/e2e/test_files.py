@@ -103,6 +103,7 @@ async def offset_of(sdk: Sdk, sound: Any, picture: Any, marks: int) -> float:
     return median(offsets(beeps(blocks)[:marks], flashes(brightness)))
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("pair", ["ours-ours", "ours-official"], indirect=True)
 async def test_a_film_arrives_in_step(
     livekit_server, livekit_token, pair: tuple[Sdk, Sdk], single: bool, film: Path
@@ -156,6 +157,7 @@ def best(apart: list[float], stretch: int = 3) -> float:
     return min(median(abs(each) for each in apart[index:][:stretch]) for index in range(len(apart) - stretch + 1))
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("place", ["room.mkv", "room"])
 async def test_a_recording_is_in_step(
     livekit_server, livekit_token, single: bool, film: Path, tmp_path: Path, place: str
@@ -190,6 +192,7 @@ def apart_in(recorder: RoomRecorder) -> list[float]:
     return offsets(heard, seen)
 
 
+@pytest.mark.alone
 async def test_a_recording_is_in_time(livekit_server, livekit_token, single: bool, film: Path, tmp_path: Path) -> None:
     """Through another layer, a connection that is lost for good and made anew, and a mute."""
     ear = Ear()

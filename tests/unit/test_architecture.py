@@ -13,7 +13,7 @@ import aiolivekit
 PACKAGE = Path(aiolivekit.__file__).parent
 
 # Base modules everyone may use.
-BASE = {"_begin", "_fields", "_tasks", "_version", "enums", "errors", "options", "stats"}
+BASE = {"_begin", "_fields", "_listening", "_tasks", "_version", "enums", "errors", "options", "stats"}
 
 # package -> packages it may import, itself apart
 ARROWS: dict[str, set[str]] = {

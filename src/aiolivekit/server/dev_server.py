@@ -13,6 +13,7 @@ from aiohttp import web
 from google.protobuf import json_format
 from livekit.protocol import models
 
+from aiolivekit._listening import close_listener
 from aiolivekit.core.access_token import access_token
 from aiolivekit.server.connection import SignalConnection
 from aiolivekit.server.door import Door
@@ -227,7 +228,7 @@ class DevServer:
         if core is None or runner is None:
             return
         if self._listener is not None:
-            self._listener.close()
+            close_listener(self._listener)
             self._listener = None
         core.faults.clear()
         for room in list(core.rooms.values()):

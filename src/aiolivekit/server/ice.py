@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol, cast
 
+from aiolivekit._listening import close_listener
 from aiolivekit.server.door import Door
 from aiolivekit.server.ice_tcp import TcpPath
 from aiolivekit.server.stun import binding_error, binding_response, is_stun, parse_binding_request, verifies
@@ -248,7 +249,7 @@ class IceMux:
         for path in list(self._tcp):
             path.close()
         if self._server is not None:
-            self._server.close()
+            close_listener(self._server)
             await self._server.wait_closed()
             self._server = None
         self._agents.clear()

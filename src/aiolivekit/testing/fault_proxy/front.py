@@ -12,6 +12,7 @@ from aiohttp import web
 from livekit.protocol import models, rtc
 from yarl import URL
 
+from ..._listening import close_listener
 from ..._tasks import TaskScope
 from .faults import Cut, FaultBook, HttpFault, ProxyFault
 from .link import SignalLink
@@ -84,15 +85,15 @@ class Front:
 
     async def close(self) -> None:
         """Reset every connection and close all sockets."""
-        if self._listener is not None:
-            self._listener.close()
+        self._close_listener()
         for link in list(self.links):
             await link.cut(Cut.RESET)
         self.relays.close()
         await self._scope.aclose()
-        for listening in (self._listener, self._held_port):
-            if listening is not None:
-                listening.close()
+        # One that a task of the scope has made meanwhile.
+        self._close_listener()
+        if self._held_port is not None:
+            self._held_port.close()
         if self._runner is not None:
             await self._runner.cleanup()
 
@@ -102,6 +103,11 @@ class Front:
         listening.listen(128)
         self.port = listening.getsockname()[1]
         self._listener = await asyncio.get_running_loop().create_server(self._runner.server, sock=listening)
+
+    def _close_listener(self) -> None:
+        if self._listener is not None:
+            close_listener(self._listener)
+            self._listener = None
 
     def stop_listening(self) -> None:
         """Have connections refused, and let nobody else get the port: it stays bound, without a listener."""

@@ -11,6 +11,7 @@ import contextlib
 import socket
 from typing import Protocol, cast
 
+from ..._listening import close_listener
 from ..._tasks import TaskScope
 from .faults import FaultBook, MediaDirection, MediaTarget
 from .rewriting import Candidate
@@ -309,7 +310,7 @@ class _TcpRelay:
     def close(self) -> None:
         self.cut()
         if self._listener is not None:
-            self._listener.close()
+            close_listener(self._listener)
 
 
 def _write(writer: asyncio.StreamWriter, packet: bytes) -> None:
