@@ -1,8 +1,10 @@
 """How calls look on the wire.
 
-Version 1 is three packets: `RpcRequest`, `RpcAck`, `RpcResponse`. In version 2 the request, and the payload of a
-response that is no error, are text streams with the facts in their attributes; acknowledgements and errors are
-packets still. Version 2 is for recipients whose `ClientInfo.client_protocol` is 1 or more (livekit/rust-sdks
+Version 1 is three packets: `RpcRequest`, `RpcAck`, `RpcResponse`. In version 2 the request is a text stream with the
+facts in its attributes, and so may be the payload of a response that is no error; acknowledgements and errors are
+packets still. A payload that fits into a packet is sent in one all the same: clients look for the call it answers,
+not for the way it came (rust-sdks `handle_v1_response_packet`, client-sdk-js `handleIncomingRpcResponseSuccess`).
+Version 2 is for recipients whose `ClientInfo.client_protocol` is 1 or more (livekit/rust-sdks
 `livekit/src/room/rpc`, livekit/client-sdk-js `src/room/rpc`).
 """
 

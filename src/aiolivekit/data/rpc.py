@@ -254,9 +254,12 @@ class Rpc:
                 self._scope.keep(task)
 
     def answer(self, caller: str, call_id: str, payload: str, *, streamed: bool) -> None:
-        """Send the answer of a handler, in the way in which the request came unless it is too large for that."""
-        fits = wire.payload_size(payload) <= wire.MAX_V1_PAYLOAD_BYTES
-        if fits and not streamed:
+        """Send the answer of a handler: in a packet if it fits, in a stream otherwise.
+
+        Callers take a packet as the answer to a request that was a stream as well (that is how they learn of errors),
+        and it costs half as much.
+        """
+        if wire.payload_size(payload) <= wire.MAX_V1_PAYLOAD_BYTES:
             self.post(wire.response_packet(caller, call_id, payload))
         elif self._texts is not None and (streamed or self._streams_to(caller)):
             self._post(self._stream_answer(self._texts, caller, call_id, payload), "aiolivekit-rpc-answer")
