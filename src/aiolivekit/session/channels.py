@@ -1,4 +1,4 @@
-"""The data channels of a session: the one place that writes to them, and the first that reads them.
+"""The data channels of a session: the one place that writes to them.
 
 LiveKit uses three channels of the publisher (`_reliable`, `_lossy`, `_data_track`). With two peer connections the
 server sends on channels of its own, which it makes on the subscriber; with one, both directions share ours.
@@ -7,13 +7,11 @@ server sends on channels of its own, which it makes on the subscriber; with one,
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 
-from google.protobuf.message import DecodeError
 from livekit.protocol import models, rtc
 
 from ..core.absences import SentLedger
@@ -23,23 +21,14 @@ from ..enums import DataPacketKind
 from ..options import Outage
 from ..peer.channel import ChannelState, DataChannel
 from ..peer.connection import PeerConnection
-from .events import DataChannelBufferStatusChanged, DataTrackPacketReceived, DataTrackReady, SessionEvent
+from .events import DataChannelBufferStatusChanged, DataTrackReady, SessionEvent
+from .incoming_packets import IncomingPackets
 from .lane import MAX_PACKET_SIZE, Lane
-from .packets import decode_packet
+from .packets import DATA_TRACK_LABEL, LOSSY_LABEL, RELIABLE_LABEL
 
-__all__ = [
-    "DATA_TRACK_LABEL",
-    "INITIAL_BUFFERED_AMOUNT_LOW_THRESHOLD",
-    "LOSSY_LABEL",
-    "RELIABLE_LABEL",
-    "SessionChannels",
-]
+__all__ = ["INITIAL_BUFFERED_AMOUNT_LOW_THRESHOLD", "SessionChannels"]
 
-_logger = logging.getLogger("aiolivekit.session")
 
-RELIABLE_LABEL = "_reliable"
-LOSSY_LABEL = "_lossy"
-DATA_TRACK_LABEL = "_data_track"
 INITIAL_BUFFERED_AMOUNT_LOW_THRESHOLD = 2 * 1024 * 1024
 """Bytes of a channel's buffer at or below which waiting packets go on (the seed's constant of this name)."""
 LOSSY_LOW_THRESHOLD = 64 * 1024
@@ -55,7 +44,6 @@ _LOSSY = DataPacketKind.KIND_LOSSY
 _PROBE = models.DataPacket(
     user=models.UserPacket(topic="lk.aio.probe"), destination_identities=["lk.aio.nobody"]
 ).SerializeToString()
-_parse = models.DataPacket.FromString
 _monotonic = time.monotonic
 
 
@@ -91,7 +79,7 @@ class SessionChannels:
         self._emit = emit
         self._on_lost = on_lost
         self._sequence = sequence
-        self._received = received
+        self.incoming = IncomingPackets(emit, received, cryptor)
         self._lanes: dict[DataPacketKind, Lane] = {}
         self._data_track: DataChannel | None = None
         self._remote: list[DataChannel] = []
@@ -104,8 +92,6 @@ class SessionChannels:
         self._graces: dict[str, float] = {}
         self._expiry: asyncio.TimerHandle | None = None
         self._stale: asyncio.TimerHandle | None = None
-        self.undecodable = 0
-        self.unknown = 0
         self.lossy_dropped = 0
         self.data_track_dropped = 0
 
@@ -352,11 +338,6 @@ class SessionChannels:
             if (stream := channel.stream_id) is not None
         ]
 
-    def receive_states(self) -> list[rtc.DataChannelReceiveState]:
-        """Return what we have of whom (`SyncState.datachannel_receive_states`)."""
-        states = self._received.snapshot(_monotonic())
-        return [rtc.DataChannelReceiveState(publisher_sid=sid, last_seq=last) for sid, last in states.items()]
-
     # -- out --
 
     def try_publish(self, packet: models.DataPacket, kind: DataPacketKind, *, bulk: bool = False) -> bool:
@@ -449,40 +430,11 @@ class SessionChannels:
         except Exception:  # noqa: BLE001 - the channel, or a server that takes less than a packet has
             self.data_track_dropped += 1
 
-    # -- in (ChannelSink) --
+    # -- what channels report (ChannelSink) --
 
     def on_channel_message(self, channel: DataChannel, data: bytes) -> None:
-        """Turn a packet into its event; what cannot be read is counted and dropped."""
-        label = channel.label
-        if label == DATA_TRACK_LABEL:
-            self._emit(DataTrackPacketReceived(data))
-            return
-        try:
-            packet = _parse(data)
-        except DecodeError:
-            self.undecodable += 1
-            return
-        if label == RELIABLE_LABEL:
-            sequence = packet.sequence
-            if sequence and not self._received.accept(packet.participant_sid, sequence, _monotonic()):
-                return
-            kind = _RELIABLE
-        elif label == LOSSY_LABEL:
-            kind = DataPacketKind.KIND_LOSSY
-        else:
-            self.unknown += 1
-            return
-        if self._cryptor is None:
-            self._tell(kind, packet)
-        else:
-            self._cryptor.open(packet, partial(self._tell, kind))
-
-    def _tell(self, kind: DataPacketKind, packet: models.DataPacket, encryption_type: int = 0) -> None:
-        event = decode_packet(packet, kind, encryption_type)
-        if event is None:
-            self.unknown += 1
-        else:
-            self._emit(event)
+        """Take a packet in."""
+        self.incoming.take(channel.label, data)
 
     def on_channel_state(self, channel: DataChannel, state: ChannelState) -> None:
         """Start or fail what waits for a channel of ours."""

@@ -22,7 +22,11 @@ from .events import (
     TranscriptionReceived,
 )
 
-__all__ = ["decode_packet", "is_durable"]
+__all__ = ["DATA_TRACK_LABEL", "LOSSY_LABEL", "RELIABLE_LABEL", "decode_packet", "is_durable"]
+
+RELIABLE_LABEL = "_reliable"
+LOSSY_LABEL = "_lossy"
+DATA_TRACK_LABEL = "_data_track"
 
 _Packet = models.DataPacket
 _UNSUPPORTED_VERSION = 1404

@@ -136,7 +136,7 @@ class Resume:
             publish_tracks=state.publish_tracks,
             data_channels=session.channels.describe(),
             track_sids_disabled=state.track_sids_disabled,
-            datachannel_receive_states=session.channels.receive_states(),
+            datachannel_receive_states=session.channels.incoming.states(),
             publish_data_tracks=state.publish_data_tracks,
         )
 

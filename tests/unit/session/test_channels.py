@@ -118,8 +118,8 @@ async def test_garbage_is_counted() -> None:
         channel.send(packet(b"good").SerializeToString())
         async with asyncio.timeout(10):
             assert (await b.events.get()).payload == b"good"
-        assert b.channels_of_session.undecodable == 1
-        assert b.channels_of_session.unknown == 1
+        assert b.channels_of_session.incoming.undecodable == 1
+        assert b.channels_of_session.incoming.unknown == 1
 
 
 async def test_order_is_that_of_the_first_step_even_when_calls_wait() -> None:
@@ -318,7 +318,7 @@ async def test_channels_and_what_was_received_are_described_for_the_server() -> 
             ("_lossy", rtc.SignalTarget.PUBLISHER),
             ("_data_track", rtc.SignalTarget.PUBLISHER),
         }
-        assert [(s.publisher_sid, s.last_seq) for s in b.channels_of_session.receive_states()] == [("PA_a", 1)]
+        assert [(s.publisher_sid, s.last_seq) for s in b.channels_of_session.incoming.states()] == [("PA_a", 1)]
 
 
 async def test_threshold_can_be_set() -> None:
@@ -473,7 +473,7 @@ async def test_packets_of_data_tracks_go_as_they_are() -> None:
         for payload in (b"\xff\xff", b"\x08", b"x" * 16_000):
             channels.send_data_track_packet(payload)
             assert await next_of(b, DataTrackPacketReceived) == DataTrackPacketReceived(payload)
-        assert b.channels_of_session.undecodable == 0
+        assert b.channels_of_session.incoming.undecodable == 0
 
 
 async def test_data_tracks_are_told_when_there_is_room_again() -> None:
