@@ -29,7 +29,11 @@ from aiolivekit import disable_h264, enable_h264
 from aiolivekit.testing import RealServer, ServerUnavailableError, find_server
 from aiolivekit.testing.plugin import unavailable as _unavailable
 from tests import official_audio
-from tests.alone import pytest_collection_modifyitems, pytest_runtest_protocol  # noqa: F401 - hooks
+from tests.alone import (  # noqa: F401 - hooks
+    pytest_collection_modifyitems,
+    pytest_runtest_protocol,
+    pytest_runtest_setup,
+)
 from tests.openh264 import OpenH264UnavailableError, build_openh264
 
 # What one example takes says how busy the machine is, and nothing else.
