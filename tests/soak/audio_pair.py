@@ -50,7 +50,7 @@ async def _track(room: rtc.Room) -> rtc.RemoteAudioTrack:
 
 async def _inbound(track: rtc.RemoteAudioTrack) -> dict[str, float]:
     for record in await track.get_stats():
-        if record.inbound_rtp is not None:
+        if record.HasField("inbound_rtp"):
             found, received = record.inbound_rtp.inbound, record.inbound_rtp.received
             return {
                 "samples": found.total_samples_received,

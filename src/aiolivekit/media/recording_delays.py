@@ -130,7 +130,7 @@ class RecordingDelays:
             logger.debug("the stats of a recorded track could not be had", exc_info=True)
             return
         for each in found:
-            if each.inbound_rtp is not None:
+            if each.HasField("inbound_rtp"):
                 measured.measure(each.inbound_rtp.inbound, asyncio.get_running_loop().time())
 
     def _compare(self) -> None:
