@@ -156,6 +156,22 @@ async def test_through_a_restart_of_the_sender(stage: Stage, other: ClientKind) 
                 assert whole.startswith(details["text"])
 
 
+async def test_through_a_restart_of_the_receiver(stage: Stage, other: ClientKind) -> None:
+    ours, theirs = await two(stage, other, both_modes=True)
+    # In this order: livekit-client sends no stream for half a minute after it has joined anew.
+    for sender, receiver in ((theirs, ours), (ours, theirs)):
+        mark = sender.events.mark
+        stream, whole = await write_through(sender, receiver, receiver, "restart")
+        await sender.events.wait("track_published", identity=receiver.identity, since=mark)
+        if receiver is ours:
+            # What was sent while it was out of the room is missing, and it knows that something is.
+            how, details = await end_of(ours, stream)
+            assert whole.startswith(details["text"])
+            assert (how == "text_received") == (details["text"] == whole)
+        await sender.send_text(f"behind, by {sender.identity}", topic=TOPIC, to=[receiver.identity])
+        await receiver.events.wait("text_received", text=f"behind, by {sender.identity}")
+
+
 async def test_keys_and_words(stage: Stage, other: ClientKind) -> None:
     if other == "official":
         pytest.skip("tried in tests/e2e/test_words_and_keys.py")
