@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from aiolivekit.enums import ConnectionState, DisconnectReason, SimulateScenarioKind
+from aiolivekit.testing import FaultProxy
 
 from . import media
 from .conftest import OURS
@@ -235,3 +236,19 @@ async def test_what_was_sent_to_who_was_out_of_the_room_is_told(livekit_server, 
         assert reason == "bob was out of the room"
         assert numbers.sent - len(numbers.heard) <= count <= numbers.sent
         assert not others.of("data_undelivered")
+
+
+async def test_sections_asked_for_on_a_lost_link(livekit_server, livekit_token) -> None:
+    """The server asks once for sections to send a new track in, and the question is lost with the link."""
+    async with FaultProxy(livekit_server.url) as proxy:
+        async with meeting(proxy.url, livekit_token, OURS, OURS, single=True) as (alice, events, bob, _):
+            lost = proxy.drop("media_sections_requirement", identity="alice", sender="server")
+            source = OURS.rtc.AudioSource(media.RATE, 1)
+            track = OURS.rtc.LocalAudioTrack.create_audio_track("tone", source)
+            publication = await bob.local_participant.publish_track(track)
+            await lost.wait_fired()
+            await proxy.cut("alice")
+            lost.lift()
+            await events.wait("reconnected")
+            await events.wait("track_subscribed", lambda _, found, __: found.sid == publication.sid)
+            await source.aclose()

@@ -208,6 +208,10 @@ class SessionPeers:
         if self._negotiator is None or self._publisher is None:
             return None
         ticket = self._negotiator.resume(ice_restart=ice_restart and self._publisher.state != "new")
+        if self.single and not ice_restart:
+            # What the server asked for sections on the old link may be lost, and it does not ask twice: only its
+            # answer to another offer says what is missing. Nobody waits for that.
+            self.negotiation_needed()
         return ticket or None
 
     def _relay_only(self, server: models.ClientConfiguration) -> bool:
