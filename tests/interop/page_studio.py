@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from math import nan
 from typing import Any
 
 import numpy as np
@@ -51,7 +52,8 @@ class PageStudio(Studio[PageClient]):
     async def frames(self, sid: str, since: int = 0) -> list[Frame]:
         found = []
         for first, second, width, height, *yuv in await self._call("frames", sid=sid, since=since):
-            y, u, v = yuv
+            # A plane without pixels has no mean; such a picture is of no film.
+            y, u, v = (nan if each is None else each for each in yuv)
             number, tag = from_bars(first, second)
             found.append(Frame(number, tag, (width, height), (y, u, v)))
         return found
