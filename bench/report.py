@@ -67,6 +67,10 @@ def _video(measure: str, what: str) -> list[Figure]:
     return [*_audio(measure, what), Figure(measure, "height", f"{what}: height received", "px", 0)]
 
 
+def _layers(measure: str, what: str) -> list[Figure]:
+    return [*_video(measure, what), Figure(measure, "kbps", f"{what}: sent", "kbit/s", 0)]
+
+
 _FAULTS = {
     "cut": "signalling cut",
     "cut3": "signalling cut three times",
@@ -117,8 +121,8 @@ FIGURES: tuple[Figure, ...] = (
     *_audio("audio8", "8 audio tracks"),
     *_audio("audio8_encrypted", "8 audio tracks, encrypted"),
     *_video("video", "720p30 VP8"),
-    *_video("layers", "720p30 VP8 in layers"),
-    *_video("layers_encrypted", "720p30 VP8 in layers, encrypted"),
+    *_layers("layers", "720p30 VP8 in layers"),
+    *_layers("layers_encrypted", "720p30 VP8 in layers, encrypted"),
     Figure("encrypted", "total_percent", "8 audio tracks and 720p30 in layers, encrypted: CPU of all", "% of a core"),
     *_recovery("recovery", "one peer connection"),
     *_recovery("recovery_dual", "two peer connections"),

@@ -173,6 +173,7 @@ async def _measure(measure: str, contender: str, settings: Settings, server: Rea
                 "latency_ms": statistics.median(delays) * 1e3,
                 "frames_percent": len({index for index, _, _ in got["seen"]}) / (settings.media_seconds * 30) * 100,
                 "height": statistics.median(height for _, _, height in got["seen"]),
+                "kbps": sent["kbps"],
             }
         case "server":
             return await measure_server(contender, settings, server, room, _alone)

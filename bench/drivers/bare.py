@@ -170,6 +170,10 @@ class BareParticipant:
     async def receive_data_track(self, name: str, buffer_size: int) -> AsyncIterator[bytes]:
         raise NotImplementedError("bare wrtc knows no frames")
 
+    async def bytes_sent(self) -> int:
+        # Nobody compares it: one layer is sent at what is allowed.
+        return 0
+
     async def simulate(self, scenario: str) -> None:
         raise NotImplementedError("bare wrtc does not reconnect")
 

@@ -7,6 +7,7 @@ from typing import Protocol
 
 __all__ = [
     "AUDIO_BITRATE",
+    "LAYERS_BITRATE",
     "SAMPLE_RATE",
     "VIDEO_BITRATE",
     "VIDEO_FPS",
@@ -24,6 +25,8 @@ SAMPLE_RATE = 48_000
 AUDIO_BITRATE = 48_000
 VIDEO_WIDTH, VIDEO_HEIGHT, VIDEO_FPS = 1280, 720, 30
 VIDEO_BITRATE = 1_700_000
+LAYERS_BITRATE = 700_000
+"""Of the largest of three layers: little enough for every contender to send all three as well as it may by then."""
 
 Buffer = bytes | bytearray | memoryview
 AudioFrames = AsyncIterator[Buffer]
@@ -70,6 +73,9 @@ class Participant(Protocol):
 
     async def publish_video(self, name: str) -> VideoOut:
         """Publish a VP8 track of one layer."""
+
+    async def bytes_sent(self) -> int:
+        """Return the bytes of media sent so far, without headers."""
 
     async def simulate(self, scenario: str) -> None:
         """Have the server provoke a fault: `node_failure` or `full_reconnect`."""

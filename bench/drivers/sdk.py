@@ -9,6 +9,7 @@ from typing import Any
 
 from .base import (
     AUDIO_BITRATE,
+    LAYERS_BITRATE,
     SAMPLE_RATE,
     VIDEO_BITRATE,
     VIDEO_FPS,
@@ -156,11 +157,19 @@ class SdkParticipant:
         options = rtc.TrackPublishOptions(
             source=rtc.TrackSource.SOURCE_CAMERA, simulcast=self._layers, video_codec=rtc.VideoCodec.VP8
         )
-        options.video_encoding.max_bitrate = VIDEO_BITRATE
+        options.video_encoding.max_bitrate = LAYERS_BITRATE if self._layers else VIDEO_BITRATE
         options.video_encoding.max_framerate = VIDEO_FPS
         await self._room.local_participant.publish_track(track, options)
         self._sources.append((source, track))
         return _Video(rtc, source)
+
+    async def bytes_sent(self) -> int:
+        return sum(
+            each.outbound_rtp.sent.bytes_sent
+            for _, track in self._sources
+            for each in await track.get_stats()
+            if each.HasField("outbound_rtp")
+        )
 
     async def simulate(self, scenario: str) -> None:
         await self._room.simulate_scenario(getattr(self._rtc.SimulateScenarioKind, f"SIMULATE_{scenario.upper()}"))

@@ -137,15 +137,24 @@ async def publish_video(participant: Participant, url: str, token: str, gate: Ga
         written.append(time.monotonic())
         await out.write(frame, time.monotonic_ns() // 1000)
 
+    marks: list[tuple[float, int]] = []
+
+    async def mark() -> None:
+        marks.append((time.perf_counter(), await participant.bytes_sent()))
+
     async def noting(word: str) -> None:
         nonlocal first
         await gate(word)
         if word == "start":
+            await mark()
             first = len(written)
 
     percent = await _while_running([_paced(1 / VIDEO_FPS, step)], noting)
+    await mark()
     await participant.close()
-    return {"cpu_percent": percent, "first": first, "written": written}
+    (began, before), (ended, after) = marks
+    kbps = (after - before) * 8 / (ended - began) / 1000
+    return {"cpu_percent": percent, "first": first, "written": written, "kbps": kbps}
 
 
 async def receive_video(participant: Participant, url: str, token: str, gate: Gate) -> dict[str, Any]:

@@ -35,6 +35,7 @@ LEFT_OUT: dict[tuple[str, str, str, str], str] = {
     ("replace", "official", "*", "*"): "1.2.1 does not replace tracks",
     ("again", "*", "official", "dual"): _SUBSCRIBED_ONCE,
     ("stereo", "official", "*", "*"): "1.2.1 does not announce its stereo, so the server sends one channel",
+    ("stereo", "*", "official", "dual"): "1.2.1 asks for stereo with one peer connection alone (its peer_transport.rs)",
 }
 """Behaviour, publisher, subscriber and mode of what other people's clients do not do, with the reasons."""
 
