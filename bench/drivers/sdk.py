@@ -164,12 +164,8 @@ class SdkParticipant:
         return _Video(rtc, source)
 
     async def bytes_sent(self) -> int:
-        return sum(
-            each.outbound_rtp.sent.bytes_sent
-            for _, track in self._sources
-            for each in await track.get_stats()
-            if each.HasField("outbound_rtp")
-        )
+        records = [each for _, track in self._sources for each in await track.get_stats()]
+        return sum(each.outbound_rtp.sent.bytes_sent for each in records if each.HasField("outbound_rtp"))
 
     async def simulate(self, scenario: str) -> None:
         await self._room.simulate_scenario(getattr(self._rtc.SimulateScenarioKind, f"SIMULATE_{scenario.upper()}"))
