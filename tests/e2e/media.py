@@ -58,9 +58,11 @@ async def listen(rtc: Any, track: Any, seconds: float, num_channels: int = 1) ->
     return sound if num_channels == 1 else sound.reshape(-1, num_channels)
 
 
-async def listen_until(rtc: Any, track: Any, seconds: float, good: Callable[[np.ndarray], bool]) -> np.ndarray:
+async def listen_until(
+    rtc: Any, track: Any, seconds: float, good: Callable[[np.ndarray], bool], within: float = DEADLINE
+) -> np.ndarray:
     """Listen again until it sounds good or time is up: a busy machine loses frames, and gaps are filled in."""
-    end = asyncio.get_running_loop().time() + DEADLINE
+    end = asyncio.get_running_loop().time() + within
     while True:
         async with asyncio.timeout_at(end):
             heard = await listen(rtc, track, seconds)

@@ -26,6 +26,8 @@ _PING = (1, 3)
 """Interval and timeout in seconds that clients are told, so that a dead connection is noticed soon."""
 _SIZE = (160, 120)
 _FRAMES = 3
+_FLOW_LIMIT = 40.0
+"""Seconds: a path that dies while signalling lives is ICE's to give up, which takes it up to half a minute."""
 _POLL = 0.01
 
 
@@ -117,13 +119,13 @@ class Side:
         def pure(sound: Any) -> bool:
             return abs(media.peak_frequency(sound) - other.frequency) < 10
 
-        heard = await media.listen_until(aiolivekit, self._track(other, TrackKind.KIND_AUDIO), 0.3, pure)
+        heard = await media.listen_until(aiolivekit, self._track(other, TrackKind.KIND_AUDIO), 0.3, pure, _FLOW_LIMIT)
         assert pure(heard), f"{self.identity} hears {media.peak_frequency(heard):.0f} Hz"
         stream = aiolivekit.VideoStream(self._track(other, TrackKind.KIND_VIDEO))
         lumas: list[float] = []
         try:
             with suppress(TimeoutError):
-                async with asyncio.timeout(DEADLINE):
+                async with asyncio.timeout(_FLOW_LIMIT):
                     async for event in stream:
                         lumas.append(media.planes(event.frame.convert(aiolivekit.VideoBufferType.I420))[0])
                         if len(lumas) == _FRAMES:
