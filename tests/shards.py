@@ -91,7 +91,11 @@ def _read(path: Path) -> dict[str, Result]:
 def provenance() -> dict[str, str]:
     """Return when and on which commit a cell is played."""
     about = machine.describe()
-    return {"date": about["date"], "commit": (about["commit"] or "unknown")[:7]}
+    return {"date": about["date"], "commit": _commit(about)}
+
+
+def _commit(about: dict[str, Any]) -> str:
+    return (about["commit"] or "unknown")[:7]
 
 
 def write_record(
@@ -108,7 +112,7 @@ def write_record(
     about = machine.describe()
     record = {
         "date": datetime.now(UTC).date().isoformat(),
-        "commit": (about["commit"] or "unknown")[:7],
+        "commit": _commit(about),
         "command": f"make {name.removeprefix('fault-')}",
         "machine": f"{about['cpu']}, {about['cores']} cores, {about['system']}, {about['python']}",
         **facts,

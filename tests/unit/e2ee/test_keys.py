@@ -10,7 +10,7 @@ import time
 import pytest
 
 from aiolivekit.e2ee.derivation import Derivation, DerivedKey, KeyWorker
-from aiolivekit.e2ee.keys import KeyProvider
+from aiolivekit.e2ee.keys import KeyProvider, Ring
 from aiolivekit.e2ee.manager import E2EEManager
 from aiolivekit.e2ee.options import E2EEOptions, KeyProviderOptions
 from aiolivekit.enums import EncryptionType, KeyDerivationFunction
@@ -134,12 +134,18 @@ def test_keys_are_not_shown(caplog: pytest.LogCaptureFixture) -> None:
         pickle.dumps(ring.get(0))
 
 
-def test_keys_are_overwritten_at_the_end() -> None:
-    keys = provider(SECRET)
-    ring = keys._ring("alice")
+def first_of(keys: KeyProvider, identity: str) -> tuple[Ring, DerivedKey]:
+    """The keys of somebody, and the one under index 0."""
+    ring = keys._ring(identity)
     assert ring is not None
     key = ring.get(0)
     assert key is not None
+    return ring, key
+
+
+def test_keys_are_overwritten_at_the_end() -> None:
+    keys = provider(SECRET)
+    ring, key = first_of(keys, "alice")
     following, material = key.derive_following(), key.material
     assert following is not None
     next_material = following.material
@@ -154,10 +160,7 @@ def test_keys_are_overwritten_at_the_end() -> None:
 
 def test_a_key_that_is_replaced_is_overwritten_too() -> None:
     keys = provider(SECRET)
-    ring = keys._ring("alice")
-    assert ring is not None
-    old = ring.get(0)
-    assert old is not None
+    _, old = first_of(keys, "alice")
     keys.set_shared_key(b"new", 0)
     assert bytes(old.material) == b""
     assert keys.export_key("alice", 0) == b"new"
@@ -219,10 +222,7 @@ def test_the_worker_derives_each_step_once_and_ends(monkeypatch: pytest.MonkeyPa
 def test_a_key_is_wiped_while_its_next_step_is_being_derived() -> None:
     """Which is done on another thread, from the same bytes."""
     keys = provider(SECRET)
-    ring = keys._ring("anybody")
-    assert ring is not None
-    key = ring.get(0)
-    assert key is not None
+    _, key = first_of(keys, "anybody")
     with memoryview(key.material) as read_by_another:
         keys.set_shared_key(b"second", 0)
         assert bytes(read_by_another) == bytes(len(read_by_another))
