@@ -19,6 +19,7 @@ __all__ = [
     "audio_encodings",
     "degradation",
     "resized_encodings",
+    "start_bitrate",
     "video_encodings",
     "video_layers",
 ]
@@ -118,6 +119,11 @@ _TEMPORAL_MODES = ("L1T1", "L1T2", "L1T3")
 _CODEC_FACTOR = {VideoCodec.VP9: 0.85, VideoCodec.AV1: 0.7}
 """What a codec needs of the bitrate VP8 needs for the same picture."""
 _AUDIO_BITRATE = 48_000
+_UNAIDED, _CAREFUL = 300_000, 1_000_000
+"""Bits a second: below the first no help is needed to start, and no single encoding starts above the second."""
+_TOP_LAYER = 800_000
+"""Bits a second below which libwebrtc leaves out the largest layer, at 1920x1080 (600,000 at 720p)."""
+_MARGIN = 1.05
 _QUALITY_OF_RID = {
     "q": VideoQuality.VIDEO_QUALITY_LOW,
     "h": VideoQuality.VIDEO_QUALITY_MEDIUM,
@@ -205,6 +211,24 @@ def resized_encodings(
         ]
     factor = (wanted[-1].max_bitrate or 0) / (encodings[-1].max_bitrate or 1)
     return [replace(each, max_bitrate=max(1, round((each.max_bitrate or 0) * factor))) for each in encodings]
+
+
+def start_bitrate(encodings: Sequence[Encoding]) -> int | None:
+    """Return the bits a second to begin with, so that a call does not start with a blur; `None` where it needs no help.
+
+    It is the reference's, but for layers: they begin with what all of them need. With less libwebrtc leaves out the
+    largest for a moment, after which LiveKit's server shows it to nobody for ten seconds (its stream tracker wants
+    twenty good half-seconds in a row), and the jump to it is taken for congestion in most cases.
+    """
+    bitrates = [encoding.max_bitrate or 0 for encoding in encodings]
+    total = sum(bitrates)
+    if total < _UNAIDED:
+        return None
+    start = min(total * 9 // 10, _CAREFUL)
+    if len(bitrates) == 1:
+        return start
+    *lower, top = bitrates
+    return max(start, round((sum(lower) + min(top, _TOP_LAYER)) * _MARGIN))
 
 
 def degradation(options: TrackPublishOptions, *, screencast: bool = False) -> DegradationPreference:

@@ -185,24 +185,24 @@ def _with_parameters(line: str, payload_types: set[str], wanted: Mapping[str, st
 
 
 def start_bitrate(sdp: str, bitrates: Mapping[str, int]) -> str:
-    """Give VP8 and H.264 a bitrate to start with, so that a call does not begin with a minute of blur.
+    """Give VP8 and H.264 a bitrate to start with.
 
     These alone: with the parameter libwebrtc no longer recognises VP9 and AV1 as the formats it knows, and drops
     their scalability mode.
 
     Args:
         sdp: The server's answer to our offer: libwebrtc reads there how to send.
-        bitrates: The target of each section by mid, in bits a second. Targets under 300 kbit/s need no help.
+        bitrates: What each section starts with by mid, in bits a second.
     """
 
     def edit(section: list[str]) -> list[str]:
-        target = bitrates.get(_value(section, "a=mid:") or "", 0)
-        if not section[0].startswith("m=video") or target < 300_000:
+        start = bitrates.get(_value(section, "a=mid:") or "")
+        if not section[0].startswith("m=video") or start is None:
             return section
         types = _payload_types(section, "vp8") | _payload_types(section, "h264")
         if not types:
             return section
-        parameters = {"x-google-start-bitrate": str(min(target * 9 // 10_000, 1000))}
+        parameters = {"x-google-start-bitrate": str(start // 1000)}
         described = {m[1] for line in section if (m := _FMTP.match(line.strip())) is not None}
         edited = [_with_parameters(line, types, parameters) for line in section]
         for payload_type in sorted(types - described):

@@ -16,7 +16,7 @@ from livekit.protocol import models, rtc
 
 from .._tasks import SerialRunner, TaskScope
 from ..core import sdp as sdp_edits
-from ..core.encodings import Encoding
+from ..core.encodings import Encoding, start_bitrate
 from ..core.flight import SILENT, FlightTap
 from ..enums import DisconnectReason, IceTransportType
 from ..errors import ClosedError, NegotiationError
@@ -304,7 +304,9 @@ class SessionPeers:
         if stereo:
             self._stereo_tracks.add(track.cid)
         if codec in ("VP8", "H264") and not any(encoding.scalability_mode for encoding in encodings):
-            self._start_bitrates[sender] = sum(encoding.max_bitrate or 0 for encoding in encodings)
+            start = start_bitrate(encodings)
+            if start is not None:
+                self._start_bitrates[sender] = start
         self._publisher_wanted = True
         return sender
 

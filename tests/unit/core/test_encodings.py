@@ -10,6 +10,7 @@ from aiolivekit.core.encodings import (
     audio_encodings,
     degradation,
     resized_encodings,
+    start_bitrate,
     video_encodings,
     video_layers,
 )
@@ -242,3 +243,22 @@ def test_a_picture_of_another_size_keeps_the_number_of_layers() -> None:
     assert [each.scalability_mode for each in resized_encodings(video_encodings(1280, 720, svc), 320, 180, svc)] == [
         "L3T3_KEY"
     ]
+
+
+@pytest.mark.parametrize(
+    ("bitrates", "start"),
+    [
+        ([], None),
+        ([299_999], None),
+        ([300_000], 270_000),
+        ([1_700_000], 1_000_000),
+        # The layers of 1080p, of 720p, and of 720p with little for the largest: all are sent from the first picture on.
+        ([160_000, 450_000, 3_000_000], 1_480_500),
+        ([160_000, 450_000, 1_700_000], 1_480_500),
+        ([160_000, 450_000, 700_000], 1_375_500),
+        ([160_000, 450_000], 640_500),
+        ([30_000, 30_000, 30_000], None),
+    ],
+)
+def test_layers_start_with_what_all_of_them_need(bitrates: list[int], start: int | None) -> None:
+    assert start_bitrate([Encoding(max_bitrate=each) for each in bitrates]) == start

