@@ -119,16 +119,26 @@ class SerialRunner:
         if not self._running:
             self._running = self._scope.spawn(self._name, self._run()) is not None
 
+    def start(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Begin `work` when everything given before has ended; what is given later does not wait for its end."""
+
+        async def begin() -> None:
+            self._scope.spawn(self._name, self._do(work))
+
+        self.submit(begin)
+
     async def _run(self) -> None:
         try:
             while self._queue:
-                work = self._queue.pop(0)
-                try:
-                    await work()
-                except Exception as error:  # noqa: BLE001 - handed to the owner
-                    self._on_failure(self._name, error)
+                await self._do(self._queue.pop(0))
         finally:
             self._running = False
+
+    async def _do(self, work: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await work()
+        except Exception as error:  # noqa: BLE001 - handed to the owner
+            self._on_failure(self._name, error)
 
 
 async def finish_despite_cancel(coroutine: Coroutine[Any, Any, None]) -> None:

@@ -78,6 +78,37 @@ async def test_serial_runs_in_order_and_past_failures() -> None:
     await scope.aclose()
 
 
+async def test_what_is_only_started_holds_up_nothing() -> None:
+    failures: list[str] = []
+    scope = TaskScope(lambda *_: None)
+    serial = SerialRunner(scope, "serial", lambda _name, error: failures.append(str(error)))
+    order: list[str] = []
+    go_on, over = asyncio.Event(), asyncio.Event()
+
+    async def note(word: str) -> None:
+        order.append(word)
+
+    async def long() -> None:
+        order.append("begun")
+        await go_on.wait()
+        over.set()
+        raise RuntimeError("broken")
+
+    async with asyncio.timeout(5):
+        serial.submit(lambda: note("before"))
+        serial.start(long)
+        serial.submit(lambda: note("after"))
+        while len(order) < 3:
+            await asyncio.sleep(0)
+        assert order[0] == "before"
+        assert not over.is_set()
+        go_on.set()
+        await over.wait()
+        await asyncio.sleep(0)
+    assert failures == ["broken"]
+    await scope.aclose()
+
+
 async def test_clean_up_finishes_though_the_caller_is_cancelled() -> None:
     steps: list[str] = []
     release = asyncio.Event()

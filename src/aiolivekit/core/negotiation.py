@@ -4,8 +4,9 @@ The rules (LiveKit's `JoinResponse.fast_publish`): with fast publish an offer go
 requests made meanwhile are covered by one more offer after the answer. Without it, offers wait until requests have
 been quiet for 150 ms, but never longer than a second.
 
-Every request gets a ticket. An offer covers the tickets drawn before it was made; a ticket is settled when the
-answer to an offer that covers it has been applied. So a caller can wait for its own change and no other.
+Every request gets a ticket. An offer covers the tickets drawn before it was made, which may be a while after it was
+decided on; a ticket is settled when the answer to an offer that covers it has been applied. So a caller can wait for
+its own change and no other.
 """
 
 from __future__ import annotations
@@ -80,6 +81,11 @@ class Negotiation:
             else:
                 self.deadline = min(now + DEBOUNCE, self._first_request + MAX_DEBOUNCE)
         return self._ticket, effects
+
+    def making(self, offer_id: int) -> None:
+        """Note that an offer is made only now: it covers what has been asked for since, but for an ICE restart."""
+        if self.state is _State.OFFERED and offer_id == self.offer_id and not self._ice_restart:
+            self._covered = self._ticket
 
     def poll(self, now: float) -> list[Effect]:
         """Look at the clock; return what to do."""

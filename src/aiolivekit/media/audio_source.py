@@ -20,6 +20,9 @@ __all__ = ["AudioSource"]
 _SAMPLE_SIZE = 2
 _MAX_CHANNELS = 2  # what Opus carries
 
+_PLENTY = 4
+"""Periods in the queue with which the next two are there in any case: two are then played at a time."""
+
 
 class AudioSource:
     """Queues audio and plays it in real time (`livekit.rtc.AudioSource`).
@@ -274,6 +277,11 @@ class AudioSource:
         with self._lock:
             chunks = [chunk for _ in range(periods) if (chunk := queue.pop()) is not None]
             chunks += [queue.pop_rest() or self._silence for _ in range(self._pace.passed(periods, len(chunks)))]
+            plenty = len(queue) >= _PLENTY * len(self._silence)
+            if plenty and self._pace.lead <= 0 and (chunk := queue.pop()) is not None:
+                # One period early, so that two at a time are never late: half the turns, and Opus takes 20 ms anyway.
+                chunks.append(chunk)
+                self._pace.played()
             for waiter in queue.released(self._ahead):
                 wakeups.add(waiter)
             if self._playout_waiters and self._pace.lead <= 0 and not len(queue):
@@ -281,7 +289,7 @@ class AudioSource:
                     wakeups.add(waiter)
             if chunks:
                 self._play(chunks[0] if len(chunks) == 1 else b"".join(chunks))
-            return not (len(queue) or queue.waits or self._playout_waiters)
+            return plenty or not (len(queue) or queue.waits or self._playout_waiters)
 
     def _fail(self, error: Exception, wakeups: Wakeups) -> None:
         """Release whoever waits: the clock no longer drives the source (for the audio clock)."""

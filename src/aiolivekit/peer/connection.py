@@ -6,6 +6,7 @@ until it is set (RFC 8838, section 3).
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 from collections.abc import Sequence
@@ -158,8 +159,8 @@ class PeerConnection:
         self._chains.seal(self._pc.get_transceivers())
         self._awaiting_restart = False
         held, self._held_candidates = self._held_candidates, []
-        for candidate in held:
-            await self._add(candidate)
+        if held:
+            await asyncio.gather(*map(self._add, held))
 
     @property
     def has_local_offer(self) -> bool:

@@ -113,8 +113,8 @@ class Negotiator:
         self._work.submit(lambda: self._apply(answer))
 
     def add_candidate(self, candidate: str) -> None:
-        """Add a remote candidate, in order with the descriptions."""
-        self._work.submit(lambda: self._peer.add_remote_candidate(candidate))
+        """Add a remote candidate after the descriptions that came before it."""
+        self._work.start(lambda: self._peer.add_remote_candidate(candidate))
 
     def close(self, error: Exception) -> None:
         """Negotiate no more; those who wait get `error`."""
@@ -127,6 +127,7 @@ class Negotiator:
                 waiter.set_exception(error)
 
     async def _offer(self, effect: MakeOffer) -> None:
+        self._machine.making(effect.offer_id)
         sdp = self._edit_offer(await self._peer.create_offer(ice_restart=effect.ice_restart))
         await self._peer.set_local_offer(sdp)
         self._flight.note(

@@ -402,7 +402,7 @@ class SessionPeers:
                 self._negotiator.add_candidate(candidate)
         elif self._subscriber_work is not None:
             subscriber = self._subscriber
-            self._subscriber_work.submit(lambda: subscriber.add_remote_candidate(candidate))
+            self._subscriber_work.start(lambda: subscriber.add_remote_candidate(candidate))
 
     def require_sections(self, requirement: rtc.MediaSectionsRequirement) -> None:
         """Offer more sections to receive in; with none asked for, the server still wants a new offer."""

@@ -19,6 +19,22 @@ def test_fast_offers_at_once_and_covers_later_requests_with_one_more() -> None:
     assert machine.settled == third > second
 
 
+def test_an_offer_covers_what_was_asked_for_until_it_is_made() -> None:
+    machine = Negotiation(fast=True)
+    machine.request(0.0)
+    second, _ = machine.request(0.1)
+    machine.making(1)
+    third, _ = machine.request(0.2)
+    assert machine.answered(0.3) == [MakeOffer(2, ice_restart=False)]
+    assert machine.settled == second
+    # Too late for the first, and an ICE restart needs an offer that asks for it.
+    fourth, _ = machine.request(0.4, ice_restart=True)
+    machine.making(1)
+    machine.making(2)
+    assert machine.answered(0.5) == [MakeOffer(3, ice_restart=True)]
+    assert machine.settled == third < fourth
+
+
 def test_slow_waits_for_quiet_but_not_for_ever() -> None:
     machine = Negotiation(fast=False)
     now = 0.0
@@ -117,6 +133,10 @@ class Machine(RuleBasedStateMachine):
         ticket, effects = self.machine.request(self.now, ice_restart=ice_restart)
         self.tickets.append(ticket)
         self.perform(effects)
+
+    @rule(late=st.integers(0, 3))
+    def making(self, late: int) -> None:
+        self.machine.making(max(self.offers, default=0) - late)
 
     @precondition(lambda self: self.outstanding is not None)
     @rule()

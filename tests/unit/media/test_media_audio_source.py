@@ -107,6 +107,26 @@ async def test_a_cancelled_capture_takes_its_frame_back(monkeypatch: pytest.Monk
     await source.aclose()
 
 
+async def test_of_plenty_two_periods_are_played_in_one_turn_and_never_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(media_thread, "attach", lambda _user: None)
+    source = AudioSource(48_000, 1, queue_size_ms=1000)
+    played = record(source, monkeypatch)
+    for number in range(1, 31):
+        await source.capture_frame(value(10, number))
+    turns = periods = 0
+    stride = 1
+    while len(source._queue):
+        turns += 1
+        periods += stride
+        stride = 2 if source._tick(stride, media_thread.Wakeups()) else 1
+        # What becomes due until the next turn is played already.
+        assert source._pace.lead >= stride - 1 or not len(source._queue)
+    assert periods <= 30 - LEAD_PERIODS
+    assert turns <= periods / 2 + 5
+    assert memoryview(b"".join(played)).cast("h").tolist() == [n for n in range(1, 31) for _ in range(480)]
+    await source.aclose()
+
+
 async def test_less_than_ten_ms_is_played_out(monkeypatch: pytest.MonkeyPatch) -> None:
     source = AudioSource(48_000, 1)
     played = record(source, monkeypatch)
