@@ -22,14 +22,14 @@ WIDTH, HEIGHT = 960, 540
 
 
 @asynccontextmanager
-async def camera(room: Any, **options: Any) -> AsyncIterator[Any]:
+async def camera(room: Any, width: int = WIDTH, height: int = HEIGHT, **options: Any) -> AsyncIterator[Any]:
     rtc = OURS.rtc
-    source = rtc.VideoSource(WIDTH, HEIGHT)
+    source = rtc.VideoSource(width, height)
     track = rtc.LocalVideoTrack.create_video_track("camera", source)
     published = await room.local_participant.publish_track(
         track, rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_CAMERA, **options)
     )
-    async with running(media.show_colours(rtc, source, WIDTH, HEIGHT, [])):
+    async with running(media.show_colours(rtc, source, width, height, [])):
         yield published
     await source.aclose()
 
@@ -51,6 +51,23 @@ class Sizes:
     async def become(self, height: int) -> None:
         # The last few lines may be cut off by the encoder's blocks.
         await until(lambda: abs(self.latest[1] - height) <= 8, f"pictures of {height} lines, last {self.latest}")
+
+
+async def test_all_layers_begin_together(livekit_server, livekit_token, single: bool) -> None:
+    """With too low a start the largest begins later, and falls out again: the real server then hides it for a while."""
+    async with (
+        meeting(livekit_server.url, livekit_token, OURS, OURS, single=single) as (alice, _, _bob, events),
+        camera(alice, 1280, 720, video_encoding=OURS.rtc.VideoEncoding(max_bitrate=700_000, max_framerate=30)) as sent,
+    ):
+        encoded: dict[str, int] = {}
+        async with asyncio.timeout(10):
+            while max(encoded.values(), default=0) < 3:
+                await asyncio.sleep(0.02)
+                records = [each.outbound_rtp for each in await sent.track.get_stats() if each.HasField("outbound_rtp")]
+                encoded = {each.outbound.rid: each.outbound.frames_encoded for each in records}
+        assert set(encoded) == {"q", "h", "f"}
+        assert encoded["f"] >= 2
+        await subscribed(events)
 
 
 async def test_the_layer_asked_for_arrives(livekit_server, livekit_token, official: Any, single: bool) -> None:
