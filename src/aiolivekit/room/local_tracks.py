@@ -137,7 +137,7 @@ class LocalTracks:
             answer, epoch = await self._announce_new(announcement.request, steps)
             sealed = self._engine.e2ee._seals
             if sealed:
-                await answer  # not a frame may leave before it is sealed, which is done for a sid
+                await answer  # what cannot be sealed yet, for want of a sid, is dropped: the first picture, too
             sender = await self._engine.create_sender(
                 outgoing, options, announcement.encodings, stereo=announcement.stereo, epoch=epoch
             )
