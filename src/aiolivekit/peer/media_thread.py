@@ -2,7 +2,8 @@
 
 libwebrtc neither paces nor holds back what is written to a track, so we own the clock. It does not live on the
 application's loop, because a handler that blocks that loop for half a second must not tear a hole into the sound. One
-tick serves every source, and everything a tick has to tell the application costs one call into each of its loops.
+tick serves every source, and everything a tick has to tell the application costs one call into each of its loops. The
+thread's own loop runs once somebody needs it (encrypted media do): its turn costs as much again as the rest of a tick.
 
 The thread starts with its first user and ends with its last. It holds its users weakly: a source that was dropped
 without being closed does not keep the thread alive.
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import contextlib
 import logging
 import os
 import sys
@@ -123,12 +125,25 @@ class MediaThread:
     """The thread. Users share one through `attach` and `detach` and do not make their own."""
 
     def __init__(self) -> None:
-        self.loop = asyncio.new_event_loop()
+        self._loop = asyncio.new_event_loop()
+        self._loop_wanted = False
+        self._stopping = False
+        # Held while nothing is to disturb the thread between two ticks.
+        self._quiet = threading.Lock()
+        self._quiet.acquire()
         # Replaced as a whole under the module's lock, so that a tick reads it without one.
         self._users: tuple[weakref.ref[Ticker], ...] = ()
-        self._due = 0.0
+        self._due = self._next = 0.0
         # A daemon, as a program that forgot to close a source must still be able to exit; see `_stop_at_exit`.
         self._thread = threading.Thread(target=self._run, name="aiolivekit-media", daemon=True)
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The thread's loop, which runs from now on."""
+        if not self._loop_wanted:
+            self._loop_wanted = True
+            self._disturb()
+        return self._loop
 
     @property
     def ident(self) -> int | None:
@@ -142,7 +157,6 @@ class MediaThread:
 
     def start(self) -> None:
         """Start it."""
-        self.loop.call_soon(self._start_clock)
         self._thread.start()
 
     def add(self, user: Ticker) -> None:
@@ -156,9 +170,11 @@ class MediaThread:
         return bool(self._users)
 
     def stop(self) -> None:
-        """Have the loop end after what it is doing; from any thread."""
+        """Have the thread end after what it is doing; from any thread."""
+        self._stopping = True
+        self._disturb()
         try:
-            self.loop.call_soon_threadsafe(self.loop.stop)
+            self._loop.call_soon_threadsafe(self._loop.stop)
         except RuntimeError:
             logger.debug("the media thread has ended already")
 
@@ -167,28 +183,45 @@ class MediaThread:
         if threading.get_ident() != self._thread.ident:
             self._thread.join(timeout)
 
+    def _disturb(self) -> None:
+        with contextlib.suppress(RuntimeError):  # it is disturbed already
+            self._quiet.release()
+
     def _run(self) -> None:
-        asyncio.set_event_loop(self.loop)
+        asyncio.set_event_loop(self._loop)
         _switching.shorten()
         try:
-            self.loop.run_forever()
+            self._start_clock()
+            while not (self._loop_wanted or self._stopping):
+                if not self._quiet.acquire(timeout=max(0.0, self._next - self._loop.time())):
+                    self._on_due()
+            if not self._stopping:
+                self._loop.call_at(self._next, self._on_due_in_loop)
+                self._loop.run_forever()
         finally:
             _switching.restore()
-            tasks = asyncio.all_tasks(self.loop)
+            tasks = asyncio.all_tasks(self._loop)
             for task in tasks:
                 task.cancel()
             if tasks:
-                self.loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+                self._loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
             asyncio.set_event_loop(None)
-            self.loop.close()
+            self._loop.close()
 
     def _start_clock(self) -> None:
-        self._due = self.loop.time()
+        self._due = self._loop.time()
         self._on_due()
+
+    def _on_due_in_loop(self) -> None:
+        self._on_due()
+        if self._stopping:
+            self._loop.stop()
+        else:
+            self._loop.call_at(self._next, self._on_due_in_loop)
 
     def _on_due(self) -> None:
         # Deadlines are absolute: a late tick makes up for its lag and shifts none of the following.
-        lag = self.loop.time() - self._due
+        lag = self._loop.time() - self._due
         periods = 1 + int(lag / PERIOD)
         if periods > _MAX_CATCH_UP:
             self._due += (periods - _MAX_CATCH_UP) * PERIOD
@@ -209,7 +242,7 @@ class MediaThread:
             return
         self._due += periods * PERIOD
         # The second of two periods is made up for as if it were late.
-        self.loop.call_at(self._due + PERIOD if idle else self._due, self._on_due)
+        self._next = self._due + PERIOD if idle else self._due
 
     @staticmethod
     def _tick_user(user: Ticker, periods: int, wakeups: Wakeups) -> bool | None:
@@ -271,7 +304,7 @@ def _prune(thread: MediaThread) -> bool:
             return True
         if _current is thread:
             _current = None
-    thread.loop.stop()
+    thread._stopping = True
     return False
 
 

@@ -53,30 +53,27 @@ def no_thread_is_left() -> Iterator[None]:
 class StubLoop:
     """A loop whose time stands still until it is told to go on."""
 
-    def __init__(self) -> None:
+    def __init__(self, thread: MediaThread) -> None:
+        self.thread = thread
         self.now = 1000.0
-        self.scheduled: list[tuple[float, Callable[[], None]]] = []
 
     def time(self) -> float:
         return self.now
 
-    def call_at(self, when: float, callback: Callable[[], None]) -> None:
-        self.scheduled.append((when, callback))
-
     def go_on(self, late: float = 0.0) -> float:
         """Run what is due next, so much too late; return when it was due."""
-        ((when, callback),) = self.scheduled
-        self.scheduled = []
+        when = self.thread._next
         self.now = when + late
-        callback()
+        self.thread._on_due()
         return when
 
 
 @pytest.fixture
 def clock() -> tuple[StubLoop, User, MediaThread]:
-    thread, user, loop = MediaThread(), User(), StubLoop()
-    thread.loop.close()
-    thread.loop = loop  # type: ignore[assignment]
+    thread, user = MediaThread(), User()
+    loop = StubLoop(thread)
+    thread._loop.close()
+    thread._loop = loop  # type: ignore[assignment]
     thread.add(user)
     thread._start_clock()
     return loop, user, thread
@@ -174,6 +171,25 @@ async def test_tasks_on_the_thread_are_cancelled_at_its_end() -> None:
     media_thread.detach(user)
     assert outcome == ["cancelled"]
     assert future.cancelled()
+
+
+async def test_its_loop_runs_once_somebody_needs_it_and_the_clock_goes_on() -> None:
+    user = User()
+    thread = media_thread.attach(user)
+    assert await asyncio.to_thread(user.ticked.wait, DEADLINE)
+    assert not thread._loop.is_running()
+
+    async def work() -> int:
+        await asyncio.sleep(0)
+        return threading.get_ident()
+
+    answers = [asyncio.run_coroutine_threadsafe(work(), thread.loop) for _ in range(2)]
+    assert [await asyncio.wrap_future(each) for each in answers] == [thread.ident] * 2
+    user.ticked.clear()
+    assert await asyncio.to_thread(user.ticked.wait, DEADLINE)
+    assert user.threads == {thread.ident}
+    media_thread.detach(user)
+    assert not thread.is_alive
 
 
 async def test_computing_threads_give_way_sooner_while_it_lives() -> None:
