@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from livekit.protocol import models, rtc
@@ -253,22 +253,15 @@ class RtcEngine:
 
     # -- tracks --
 
-    async def add_track(
-        self, request: rtc.AddTrackRequest, *, epoch: int | None = None, on_sent: Callable[[], None] | None = None
-    ) -> models.TrackInfo:
+    async def add_track(self, request: rtc.AddTrackRequest, *, epoch: int | None = None) -> models.TrackInfo:
         """Announce a track of ours and wait for the server's word.
-
-        Args:
-            request: The announcement.
-            epoch: The session in which it is to be announced; by default the one there is.
-            on_sent: Called once it is on its way.
 
         Raises:
             RequestError: If the server refuses.
             RequestTimeoutError: If it does not answer.
             ClosedError: If the engine is closed meanwhile.
         """
-        return await (await self._session_of(epoch)).add_track(request, on_sent=on_sent)
+        return await (await self._session_of(epoch)).add_track(request)
 
     async def create_sender(
         self,

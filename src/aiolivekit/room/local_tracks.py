@@ -130,74 +130,38 @@ class LocalTracks:
     async def _publish_once(self, track: LocalTrack, options: TrackPublishOptions) -> LocalTrackPublication:
         outgoing = OutgoingTrack(track._source._local)
         sender: LocalSender | None = None
-        steps: list[asyncio.Task[Any]] = []
+        info: models.TrackInfo | None = None
         try:
             announcement = Announcement.of(track, options, outgoing.cid, self._engine.e2ee.encryption_type)
             outgoing.enabled = not track.muted
-            answer, epoch = await self._announce_new(announcement.request, steps)
-            sealed = self._engine.e2ee._seals
-            if sealed:
-                await answer  # what cannot be sealed yet, for want of a sid, is dropped: the first picture, too
+            info = await self._engine.add_track(announcement.request)
+            epoch = self._engine.epoch
+            self._early[info.sid] = []
             sender = await self._engine.create_sender(
                 outgoing, options, announcement.encodings, stereo=announcement.stereo, epoch=epoch
             )
             if announcement.request.packet_trailer_features:
                 send_metadata(sender, options.frame_metadata_features)
-            if sealed:
-                self._protect(sender, answer.result().sid)
+            self._protect(sender, info.sid)
             if announcement.degradation is not None:
                 await sender.prefer(announcement.degradation)
-            steps.append(asyncio.create_task(self._engine.negotiate()))
-            await asyncio.gather(*steps)
-            info = answer.result()
+            await self._engine.negotiate()
             if self._engine.epoch != epoch:
                 # What is awaited here waits for a restart too, and the next session knows of no announcement.
                 raise ClosedError("the session in which the track was announced has ended")
             if self._closed:
                 raise ClosedError("the room was disconnected while the track was being published")
         except BaseException:
+            if info is not None:
+                self._early.pop(info.sid, None)
+                self._engine.e2ee._forget(self._participant.identity, info.sid)
             self._stop_sending(sender)
             outgoing.close()
-            for step in steps:
-                step.cancel()
-            for outcome in await asyncio.gather(*steps, return_exceptions=True):
-                if isinstance(outcome, models.TrackInfo):
-                    self._early.pop(outcome.sid, None)
-                    self._engine.e2ee._forget(self._participant.identity, outcome.sid)
             raise
         info.muted = announcement.request.muted
         publication = LocalTrackPublication(info, track, outgoing, sender, self._participant, self._tasks, options)
         self._add(publication, track)
         return publication
-
-    async def _announce_new(
-        self, request: rtc.AddTrackRequest, steps: list[asyncio.Task[Any]]
-    ) -> tuple[asyncio.Task[models.TrackInfo], int]:
-        """Announce a track; return as soon as that is on its way, since the offer may follow it at once.
-
-        Waiting for the answer first, as the reference does, costs a round trip. Who may not publish is refused all the
-        same, and takes the offer back.
-
-        Args:
-            request: The announcement.
-            steps: Where the task is added that waits for the answer.
-
-        Returns:
-            That task, and the session in which the track was announced.
-        """
-        sent: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-
-        async def announce() -> models.TrackInfo:
-            info = await self._engine.add_track(request, on_sent=lambda: sent.set_result(self._engine.epoch))
-            self._early[info.sid] = []
-            return info
-
-        answer = asyncio.create_task(announce())
-        steps.append(answer)
-        await asyncio.wait((sent, answer), return_when=asyncio.FIRST_COMPLETED)
-        if answer.done():
-            await answer  # it may have failed
-        return answer, sent.result()
 
     def _protect(self, sender: LocalSender, sid: str, like: str | None = None) -> None:
         e2ee = self._engine.e2ee

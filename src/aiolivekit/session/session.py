@@ -304,14 +304,8 @@ class RtcSession:
         self._peers.want_publisher()
         return self._channels.data_tracks_ready()
 
-    async def add_track(
-        self, request: rtc.AddTrackRequest, *, on_sent: Callable[[], None] | None = None
-    ) -> models.TrackInfo:
+    async def add_track(self, request: rtc.AddTrackRequest) -> models.TrackInfo:
         """Announce a track of ours; its section follows with the next offer.
-
-        Args:
-            request: The announcement.
-            on_sent: Called once it is on its way; an offer with the section may follow it then.
 
         Raises:
             RequestError: If the server refuses.
@@ -326,8 +320,6 @@ class RtcSession:
             self._requests.forget_track(request.cid)
             raise
         self._requests.track_asked(request.cid)
-        if on_sent is not None:
-            on_sent()
         return await self._requests.wait_for_track(request.cid, answer, self._options.publish_timeout)
 
     def create_sender(

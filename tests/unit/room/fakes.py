@@ -44,7 +44,6 @@ class RecordingSender:
         self.stereo = stereo
         self.active = (True,) * len(self.encodings)
         self.degradation: DegradationPreference | None = None
-        self.chain: object = None
 
     async def replace(self, track: OutgoingTrack) -> None:
         if self.replacing is not None:
@@ -126,11 +125,7 @@ class RecordingEngine:
         await self._step("publish_data")
         self.packets.append((packet, kind))
 
-    async def add_track(
-        self, request: rtc.AddTrackRequest, *, epoch: int | None = None, on_sent: Callable[[], None] | None = None
-    ) -> models.TrackInfo:
-        if on_sent is not None:
-            on_sent()
+    async def add_track(self, request: rtc.AddTrackRequest, *, epoch: int | None = None) -> models.TrackInfo:
         await self._step("add_track", request)
         self.tracks += 1
         return models.TrackInfo(

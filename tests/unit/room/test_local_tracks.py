@@ -14,7 +14,6 @@ from aiolivekit.core.encodings import Encoding
 from aiolivekit.enums import (
     BackupCodecPolicy,
     DegradationPreference,
-    EncryptionType,
     TrackKind,
     TrackSource,
     VideoCodec,
@@ -318,64 +317,6 @@ async def test_a_failure_leaves_nothing(stage: Stage, microphone: LocalAudioTrac
     del stage.engine.failures[step]
     await me.publish_track(microphone)
     assert len(me.track_publications) == 1
-
-
-async def test_the_offer_follows_the_announcement_at_once(stage: Stage, microphone: LocalAudioTrack) -> None:
-    stage.engine.gates["add_track"] = answer = asyncio.Event()
-    publishing = asyncio.create_task(stage.room.local_participant.publish_track(microphone))
-    await stage.engine.wait_for("negotiate")
-    assert stage.engine.names == ["add_track", "create_sender", "negotiate"]
-    assert not publishing.done()
-    answer.set()
-    assert (await publishing).sid == "TR_1"
-
-
-@pytest.mark.parametrize("answered", ["refused", "cancelled"])
-async def test_an_offer_that_was_too_early_is_taken_back(
-    stage: Stage, microphone: LocalAudioTrack, answered: str
-) -> None:
-    stage.engine.gates["add_track"] = answer = asyncio.Event()
-    # The negotiation hangs: the refusal must not wait for it.
-    stage.engine.gates["negotiate"] = asyncio.Event()
-    stage.engine.failures["add_track"] = refusal = RequestError("publish the track", reason_name="NOT_ALLOWED")
-    publishing = asyncio.create_task(stage.room.local_participant.publish_track(microphone))
-    await stage.engine.wait_for("negotiate")
-    if answered == "refused":
-        answer.set()
-        with pytest.raises(RequestError) as raised:
-            await publishing
-        assert raised.value is refusal
-    else:
-        publishing.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await publishing
-    assert len(stage.engine.senders) == 1
-    check_nothing_left(stage, microphone)
-
-
-class Sealing:
-    """An encryption that seals all there is."""
-
-    _seals = True
-    encryption_type = EncryptionType.GCM
-
-    def __init__(self) -> None:
-        self.sealed: list[str] = []
-
-    def _protect_sender(self, chain: object, sid: str, like: str | None) -> None:
-        self.sealed.append(sid)
-
-
-async def test_encrypted_tracks_wait_for_their_sid(stage: Stage, microphone: LocalAudioTrack) -> None:
-    stage.engine.e2ee = encryption = Sealing()  # type: ignore[assignment]
-    stage.engine.gates["add_track"] = answer = asyncio.Event()
-    publishing = asyncio.create_task(stage.room.local_participant.publish_track(microphone))
-    await stage.engine.wait_for("add_track")
-    await asyncio.sleep(0)
-    assert stage.engine.names == ["add_track"]
-    answer.set()
-    await publishing
-    assert encryption.sealed == ["TR_1"]
 
 
 @pytest.mark.parametrize("step", STEPS)
