@@ -538,7 +538,7 @@ async def test_a_resume(ann: Stage) -> None:
     ann.put(resumed)
     assert ann.take() == [("connection_state_changed", CONNECTED), ("reconnected",)]
     for event in (resuming, signal, resumed):
-        assert await event.acknowledge.wait(0.001)
+        assert await event.acknowledge.wait(5)
 
 
 async def test_a_resume_that_becomes_a_restart_is_one_reconnection() -> None:
@@ -548,7 +548,7 @@ async def test_a_resume_that_becomes_a_restart_is_one_reconnection() -> None:
     acknowledged = [Resuming(), Restarting(), SignalRestarted(join(info("ann", sid="PA_new"))), Restarted()]
     for event in acknowledged:
         stage.put(event)
-        assert await event.acknowledge.wait(0.001)
+        assert await event.acknowledge.wait(5)
     assert stage.names() == [
         "connection_state_changed",
         "reconnecting",
