@@ -25,6 +25,7 @@ from ..e2ee.manager import E2EEManager
 from ..enums import DisconnectReason
 from ..errors import ClosedError, ConnectError
 from ..options import EngineOptions
+from ..session.context import SessionContext
 from ..session.events import (
     DataReceived,
     DataTrackPacketReceived,
@@ -34,8 +35,9 @@ from ..session.events import (
     SessionClosed,
     SessionEvent,
 )
+from ..session.joining import connect_error
 from ..session.resume import Resume, RoomState
-from ..session.session import RtcSession, SessionContext, connect_error
+from ..session.session import RtcSession
 from .access import Access
 from .events import (
     Acknowledge,

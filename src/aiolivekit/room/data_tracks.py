@@ -17,7 +17,8 @@ from ..data.data_track import (
     DataTrackSchemaId,
 )
 from ..data.local_data_tracks import LocalDataTrack, LocalDataTracks
-from ..data.remote_data_tracks import DataTrackStream, RemoteDataTrack, RemoteDataTracks
+from ..data.remote_data_track import DataTrackStream, RemoteDataTrack
+from ..data.remote_data_tracks import RemoteDataTracks
 from ..session.events import DataTrackSignal
 from . import events
 

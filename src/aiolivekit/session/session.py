@@ -8,32 +8,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 from livekit.protocol import models, rtc
 
 from .._tasks import TaskScope, finish_despite_cancel
-from ..core.absences import SentLedger
 from ..core.encodings import Encoding
-from ..core.flight import SILENT, FlightTap
-from ..core.reliable import ReceiveState, SendSequence
-from ..e2ee.manager import E2EEManager
 from ..enums import DataPacketKind, DisconnectReason
-from ..errors import (
-    ClosedError,
-    ConnectError,
-    NegotiationError,
-    ProtocolError,
-    ServerLeaveError,
-    SignalClosedError,
-    TransportError,
-)
+from ..errors import ClosedError, NegotiationError
 from ..options import EngineOptions, TrackPublishOptions
 from ..peer.tracks import LocalSender, OutgoingTrack
 from ..signalling.client import SignalClient, SignalClosed
+from . import joining
 from .channels import SessionChannels
+from .context import SessionContext
 from .events import SessionClosed, SessionEvent
 from .path_watch import PathWatch
 from .peers import SessionPeers
@@ -41,7 +29,7 @@ from .requests import PendingRequests
 from .signals import SignalDispatcher
 from .stats import SessionStats, surely_arrived_before
 
-__all__ = ["RtcSession", "SessionContext", "SessionStats", "connect_error"]
+__all__ = ["RtcSession", "SessionStats"]
 
 _logger = logging.getLogger("aiolivekit.session")
 
@@ -56,38 +44,6 @@ _CONFIRM_LIMIT = 2.0
 """Seconds: a restart waits for the server to have what the old session sent, while there is progress and in all."""
 _LEAVE_GRACE = 0.5
 """Seconds: when the server sends us away it closes the data channels too, and they can be faster than its word."""
-
-
-@dataclass(slots=True)
-class SessionContext:
-    """What outlives a session and is handed to the next one.
-
-    Args:
-        emit: Takes the session's events, in order.
-        joined: Told of the join response before any event that follows it; the session can take requests by then.
-        takes_data: Told when packets may be handed to it: they wait there for its channels to open.
-        gave_up: Told that it could not be connected, before what waits for its channels fails.
-        sequence: Numbers of our reliable packets.
-        received: Which reliable packets of others were seen.
-        sent: What was sent to whom.
-        before_join: What has to be done before the server hears of the join; our own offer is made meanwhile.
-        comes_back: Whether another session follows if this one cannot be connected. The server is told nothing then: it
-            would tell the others that we left of our own will, and they would keep nothing for us.
-        flight: Where it is written down what happens.
-        e2ee: Encrypts end to end, or does not.
-    """
-
-    emit: Callable[[SessionEvent], None]
-    joined: Callable[[RtcSession, rtc.JoinResponse], None] = lambda _session, _join: None
-    takes_data: Callable[[RtcSession], None] = lambda _session: None
-    gave_up: Callable[[RtcSession], None] = lambda _session: None
-    sequence: SendSequence = field(default_factory=SendSequence)
-    received: ReceiveState = field(default_factory=ReceiveState)
-    sent: SentLedger | None = None
-    before_join: Callable[[], Coroutine[Any, Any, object]] | None = None
-    comes_back: bool = False
-    flight: FlightTap = SILENT
-    e2ee: E2EEManager = field(default_factory=lambda: E2EEManager(None))
 
 
 class RtcSession:
@@ -149,8 +105,8 @@ class RtcSession:
         """
         session = cls(options, context)
         try:
-            join = await session._join(url, token)
-            await session._wait_connected()
+            join = await joining.join(session, url, token)
+            await joining.wait_connected(session)
         except BaseException as error:
             context.gave_up(session)
             # Who cancels a join wants to be out of the room.
@@ -158,53 +114,6 @@ class RtcSession:
             await finish_despite_cancel(session.aclose(DisconnectReason.JOIN_FAILURE, leave=leave))
             raise
         return session, join
-
-    async def _join(self, url: str, token: str) -> rtc.JoinResponse:
-        offer = None
-        before = self._context.before_join
-        first = None if before is None else self._scope.spawn("before the join", before())
-        if self._options.signal.single_peer_connection:
-            offer = await self._peers.prepare_single()
-        if first is not None:
-            await asyncio.wait([first])
-        description = rtc.SessionDescription(type="offer", sdp=offer, id=1) if offer is not None else None
-        signal = await SignalClient.connect(
-            url,
-            token,
-            self._options.signal,
-            self._dispatcher,
-            publisher_offer=description,
-            flight=self._context.flight,
-        )
-        self._signal = signal
-        join = signal.first
-        if not isinstance(join, rtc.JoinResponse):
-            raise ProtocolError("the server answered a join with a reconnect")
-        if not join.HasField("room") or not join.HasField("participant"):
-            raise ProtocolError("the join response names no room or no participant")
-        if offer is not None and signal.path == "v0":
-            self._peers.forget_single()
-            offer = None
-        self._context.e2ee._joined(join.participant.identity, join.sif_trailer)  # noqa: SLF001
-        self._context.joined(self, join)
-        self._participant_sid = join.participant.sid
-        self._ping = (float(join.ping_interval), float(join.ping_timeout))
-        self._connected = asyncio.get_running_loop().create_future()
-        self._peers.set_up(join, offer, auto_subscribe=self._options.signal.auto_subscribe)
-        signal.start()
-        self._context.takes_data(self)
-        return join
-
-    async def _wait_connected(self) -> None:
-        assert self._connected is not None
-        limit = self._options.peer_timeout
-        try:
-            async with asyncio.timeout(limit):
-                await self._connected
-        except TimeoutError:
-            raise TransportError(
-                f"no media path to the server could be made within {limit:g} s (ICE or DTLS did not complete)"
-            ) from None
 
     def _check_connected(self) -> None:
         if self._peers.connected:
@@ -370,7 +279,7 @@ class RtcSession:
             self.emit(event)
         elif not waiting.done():
             # Joining or resuming: the caller of `connect` or `resume` hears of it, nobody else.
-            waiting.set_exception(connect_error(event))
+            waiting.set_exception(joining.connect_error(event))
             waiting.exception()
 
     def _lose_media_path(self, event: SessionClosed) -> None:
@@ -474,19 +383,3 @@ class RtcSession:
 def _had_joined(connected: asyncio.Future[None] | None) -> bool:
     """Whether a session got as far as being connected."""
     return connected is not None and connected.done() and not connected.cancelled() and connected.exception() is None
-
-
-def connect_error(event: SessionClosed) -> ConnectError:
-    """Return the error of a join or a resume that lost what it needs."""
-    match event.source:
-        case "signal":
-            return SignalClosedError("the signalling connection was lost meanwhile", detail=event.detail)
-        case "leave":
-            return ServerLeaveError(
-                f"the server asked us to leave meanwhile ({event.reason.name})",
-                reason=int(event.reason),
-                action=int(event.action),
-                regions=event.regions,
-            )
-        case _:
-            return TransportError("the media path could not be made", detail=event.detail)

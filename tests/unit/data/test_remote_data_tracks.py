@@ -13,7 +13,8 @@ from livekit.protocol import models, rtc
 from aiolivekit.core.data_track_packet import FrameEncryption, Packetizer
 from aiolivekit.data import remote_data_tracks
 from aiolivekit.data.data_track import DataTrackFrame
-from aiolivekit.data.remote_data_tracks import RemoteDataTrack, RemoteDataTracks
+from aiolivekit.data.remote_data_track import RemoteDataTrack
+from aiolivekit.data.remote_data_tracks import RemoteDataTracks
 from aiolivekit.errors import SubscribeDataTrackError
 
 from .track_port import Port
