@@ -16,6 +16,7 @@ from .audio_frame import AudioFrame
 from .echo_reference import EchoReference
 from .high_pass import HighPass
 from .resampling import Resampler, remix, require_numpy
+from .silence import SilenceWatch
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -69,6 +70,8 @@ class AudioProcessingModule:
             "auto_gain_control": bool(auto_gain_control),
         }
         self._library: ModuleType | None = _require_library() if any(self._features.values()) else None
+        # The canceller has to follow what is played also while nobody speaks.
+        self._silence = None if self._library is None or echo_cancellation else SilenceWatch()
         self._delay_ms = 0
         self._lock = threading.Lock()
         self._chain: _Chain | None = None
@@ -77,7 +80,8 @@ class AudioProcessingModule:
     def process_stream(self, data: AudioFrame) -> None:
         """Process what the microphone recorded, in place (a frame made of constant bytes gets bytes of its own).
 
-        Another rate, or other channels, than the last frame's begin anew: what was learnt is forgotten.
+        Another rate, or other channels, than the last frame's begin anew: what was learnt is forgotten. Without echo
+        cancellation, silence (two units of 16 bits at most) is left as it is once it has lasted for a second.
 
         Args:
             data: 10 ms, or a whole number of them, which are processed one after another.
@@ -89,14 +93,16 @@ class AudioProcessingModule:
         _check(data)
         if self._library is None:
             return
+        samples, blocks = data.to_bytes(), data.samples_per_channel // (data.sample_rate // 100)
         with self._lock:
+            if self._silence is not None and self._silence.settled(samples, blocks):
+                return
             chain = self._chain
             if chain is None or chain.format != (data.sample_rate, data.num_channels):
                 chain = _Chain(self._library, self._features, data, self._delay_ms)
                 self._chain = chain
-            blocks = data.samples_per_channel // (data.sample_rate // 100)
             played = [self._reference.recorded() for _ in range(blocks)] if self._features["echo_cancellation"] else []
-            samples = chain.process(data.to_bytes(), blocks, played)
+            samples = chain.process(samples, blocks, played)
         data._overwrite(samples)  # noqa: SLF001 - frames are constant to everyone else
 
     def process_reverse_stream(self, data: AudioFrame) -> None:

@@ -182,6 +182,34 @@ def test_nothing_asked_for_is_nothing_done() -> None:
     assert frame.to_bytes() == samples.tobytes()
 
 
+@pytest.mark.parametrize("rate", [24_000, 48_000])
+@pytest.mark.parametrize("feature", ["noise_suppression", "high_pass_filter", "auto_gain_control"])
+def test_silence_is_left_alone_and_what_was_learnt_is_kept(rate: int, feature: str) -> None:
+    """Once it has lasted for a second; the speech after it sounds as if it had been processed too."""
+    quiet = np.random.default_rng(3).integers(-2, 3, 3 * rate)
+    talk = 2_000 * speech(rate, 4)
+    apm = AudioProcessingModule(**{feature: True})
+    first = processed(apm, talk, rate)[:, 0]
+    silent = processed(apm, quiet, rate)[:, 0]
+    again = processed(apm, talk, rate)[:, 0]
+    assert np.array_equal(silent[rate + rate // 100 :], quiet[rate + rate // 100 :])
+    assert level(again[-rate:]) == pytest.approx(level(first[-rate:]), abs=1.5)
+    assert np.abs(np.diff(again.astype(int))).max() < 2 * np.abs(np.diff(first.astype(int))).max()
+
+
+def test_silence_before_the_first_sound_needs_nothing() -> None:
+    apm = AudioProcessingModule(auto_gain_control=True)
+    quiet = np.full(48_000, 2)
+    assert np.array_equal(processed(apm, quiet, 48_000)[:, 0], quiet)
+    assert apm._chain is None
+
+
+def test_an_echo_is_followed_through_silence() -> None:
+    apm = AudioProcessingModule(echo_cancellation=True)
+    processed(apm, np.zeros(16_000), 16_000, noise(16_000, 1))
+    assert apm._chain is not None
+
+
 def test_frames_are_changed_in_place_but_bytes_are_not() -> None:
     samples = tone(48_000, 0.02, (30.0,))
     constant = samples[480:].tobytes()
