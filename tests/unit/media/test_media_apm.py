@@ -185,16 +185,18 @@ def test_nothing_asked_for_is_nothing_done() -> None:
 @pytest.mark.parametrize("rate", [24_000, 48_000])
 @pytest.mark.parametrize("feature", ["noise_suppression", "high_pass_filter", "auto_gain_control"])
 def test_silence_is_left_alone_and_what_was_learnt_is_kept(rate: int, feature: str) -> None:
-    """Once it has lasted for a second; the speech after it sounds as if it had been processed too."""
+    """Once it has lasted for a second; the speech after it sounds as if it had followed at once."""
     quiet = np.random.default_rng(3).integers(-2, 3, 3 * rate)
     talk = 2_000 * speech(rate, 4)
-    apm = AudioProcessingModule(**{feature: True})
-    first = processed(apm, talk, rate)[:, 0]
-    silent = processed(apm, quiet, rate)[:, 0]
-    again = processed(apm, talk, rate)[:, 0]
-    assert np.array_equal(silent[rate + rate // 100 :], quiet[rate + rate // 100 :])
-    assert level(again[-rate:]) == pytest.approx(level(first[-rate:]), abs=1.5)
-    assert np.abs(np.diff(again.astype(int))).max() < 2 * np.abs(np.diff(first.astype(int))).max()
+    interrupted, steady = (AudioProcessingModule(**{feature: True}) for _ in range(2))
+    processed(interrupted, talk, rate)
+    silent = processed(interrupted, quiet, rate)[:, 0]
+    processed(steady, talk, rate)
+    settled = rate + rate // 100
+    assert np.array_equal(silent[settled:], quiet[settled:])
+    resumed, expected = (processed(apm, talk, rate)[:, 0] for apm in (interrupted, steady))
+    assert level(resumed) == pytest.approx(level(expected), abs=2)
+    assert np.abs(np.diff(resumed.astype(int))).max() < 1.5 * np.abs(np.diff(expected.astype(int))).max()
 
 
 def test_silence_before_the_first_sound_needs_nothing() -> None:
