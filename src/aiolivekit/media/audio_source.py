@@ -275,6 +275,10 @@ class AudioSource:
         queue = self._queue
         # Played under the lock, so that nothing captured meanwhile comes before it.
         with self._lock:
+            if self._pace.silent and not (len(queue) or queue.waits or self._playout_waiters):
+                # What most sources do most of the time, and each turn finds the processor's caches cold.
+                self._play(self._silence * self._pace.passed(periods, 0))
+                return True
             chunks = [chunk for _ in range(periods) if (chunk := queue.pop()) is not None]
             chunks += [queue.pop_rest() or self._silence for _ in range(self._pace.passed(periods, len(chunks)))]
             plenty = len(queue) >= _PLENTY * len(self._silence)

@@ -25,12 +25,13 @@ _SILENCE_AT_ONCE = 2
 class Pace:
     """Compares what was played with the time that has passed."""
 
-    __slots__ = ("_silent", "lead")
+    __slots__ = ("lead", "silent")
 
     def __init__(self) -> None:
         self.lead = 0
         """Periods played so far that are not over yet; below zero, those that are late."""
-        self._silent = True
+        self.silent = True
+        """Whether nothing is captured for the time being: what is missing is silence, and nobody is late."""
 
     @property
     def may_lead(self) -> bool:
@@ -39,8 +40,8 @@ class Pace:
 
     def captured(self) -> None:
         """There is something to play."""
-        if self._silent:
-            self._silent = False
+        if self.silent:
+            self.silent = False
             self.lead = 0
 
     def played(self) -> None:
@@ -50,9 +51,9 @@ class Pace:
     def passed(self, periods: int, played: int) -> int:
         """So many periods have passed, and so many were played for them; return how many of silence are missing."""
         self.lead += played - periods
-        if not self._silent:
+        if not self.silent:
             if played or self.lead >= -GAP_PERIODS:
                 return 0
-            self._silent = True
+            self.silent = True
         self.lead = 0
         return min(periods, _SILENCE_AT_ONCE)

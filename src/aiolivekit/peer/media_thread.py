@@ -89,6 +89,8 @@ class Wakeups:
 
     def send(self) -> None:
         """Have every noted future resolved by its loop; from any thread."""
+        if not self._by_loop:
+            return
         for loop, outcomes in self._by_loop.items():
             try:
                 loop.call_soon_threadsafe(_resolve, outcomes)
@@ -234,8 +236,13 @@ class MediaThread:
             user = ref()
             if user is None:
                 gone = True
-            elif not self._tick_user(user, periods, wakeups):
-                idle = False
+                continue
+            try:
+                idle = bool(user._tick(periods, wakeups)) and idle
+            except Exception as error:
+                logger.exception("a source failed on the audio clock and is no longer played")
+                detach(user)
+                user._fail(error, wakeups)
         wakeups.send()
 
         if gone and not _prune(self):
@@ -243,16 +250,6 @@ class MediaThread:
         self._due += periods * PERIOD
         # The second of two periods is made up for as if it were late.
         self._next = self._due + PERIOD if idle else self._due
-
-    @staticmethod
-    def _tick_user(user: Ticker, periods: int, wakeups: Wakeups) -> bool | None:
-        try:
-            return user._tick(periods, wakeups)
-        except Exception as error:
-            logger.exception("a source failed on the audio clock and is no longer played")
-            detach(user)
-            user._fail(error, wakeups)
-            return True
 
 
 # Re-entrant: a finalizer that runs under it may close a source.
