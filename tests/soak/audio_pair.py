@@ -17,7 +17,7 @@ import aiolivekit as rtc
 
 from ..marks import RATE, Beep, beeps, second_of_sound
 
-__all__ = ["ends"]
+__all__ = ["delays_of", "longer"]
 
 _BED = (np.sin(2 * np.pi * 300 * np.arange(RATE) / RATE) * 1500).astype(np.int16)
 """Something to be heard between the beeps: silence would not be sent."""
@@ -65,12 +65,8 @@ async def _inbound(track: rtc.RemoteAudioTrack) -> dict[str, float]:
     return {}
 
 
-def ends(heard: list[Beep]) -> tuple[float, float, int]:
-    """Return by how many seconds what was heard is longer than what was played, by how many delays differ, and how
-    many beeps there were.
-
-    Beeps are a second apart where they are made; what they are later by, compared to the first, is delay.
-    """
+def delays_of(heard: list[Beep]) -> list[float]:
+    """Return by how many seconds more than the first each beep was late: they are a second apart where they are made."""
     delays: list[float] = []
     expected = heard[0].number if heard else 0
     for beep in heard:
@@ -78,9 +74,17 @@ def ends(heard: list[Beep]) -> tuple[float, float, int]:
         expected += steps
         delays.append(beep.time - expected)
         expected += 1
-    if len(delays) < 2 * _ENDS:
-        return float("inf"), float("inf"), len(delays)
-    return median(delays[-_ENDS:]) - median(delays[:_ENDS]), max(delays) - min(delays), len(delays)
+    return [each - delays[0] for each in delays]
+
+
+def longer(delays: list[float]) -> float:
+    """Return by how many seconds what was heard is longer than what was played.
+
+    Under loss a jitter buffer's delay goes up and down by tens of milliseconds, so a tenth of all beeps is taken at
+    either end, and ten at least.
+    """
+    end = max(_ENDS, len(delays) // 10)
+    return median(delays[-end:]) - median(delays[:end]) if len(delays) >= 2 * end else float("inf")
 
 
 async def _run(job: dict[str, Any]) -> dict[str, Any]:
@@ -119,13 +123,16 @@ async def _run(job: dict[str, Any]) -> dict[str, Any]:
     await bob.disconnect()
     await source.aclose()
     await asyncio.gather(playing, return_exceptions=True)
-    longer, apart, count = await asyncio.to_thread(lambda: ends(beeps(blocks)))
+    delays = await asyncio.to_thread(lambda: delays_of(beeps(blocks)))
     change = {name: after[name] - before[name] for name in after}
     return {
         "seconds": round(samples / RATE, 1),
-        "beeps": count,
-        "longer_than_played_ms": round(longer * 1000, 1),
-        "delays_apart_ms": round(apart * 1000, 1),
+        "beeps": len(delays),
+        "longer_than_played_ms": round(longer(delays) * 1000, 1),
+        "delays_apart_ms": round((max(delays) - min(delays)) * 1000, 1) if delays else float("inf"),
+        "delay_by_the_minute_ms": [
+            round(median(delays[start : start + 60]) * 1000) for start in range(0, len(delays), 60)
+        ],
         "concealed_percent": round(100 * change["concealed"] / max(change["samples"], 1), 4),
         "concealed_ms": round(change["concealed"] / RATE * 1000),
         "concealment_events": int(change["events"]),
