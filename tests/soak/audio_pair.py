@@ -66,7 +66,7 @@ async def _inbound(track: rtc.RemoteAudioTrack) -> dict[str, float]:
 
 
 def delays_of(heard: list[Beep]) -> list[float]:
-    """Return by how many seconds more than the first each beep was late: they are a second apart where they are made."""
+    """Return by how many seconds more than the first each beep is late; where they are made they are a second apart."""
     delays: list[float] = []
     expected = heard[0].number if heard else 0
     for beep in heard:
