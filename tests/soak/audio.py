@@ -66,6 +66,7 @@ async def run(*, quick: bool) -> dict[str, Any]:
 def _is_well(found: dict[str, Any], concealed_percent: float) -> bool:
     return (
         abs(found["longer_than_played_ms"]) <= MOST_LONGER_MS
+        and abs(found["samples_beyond_the_clock_ms"]) <= MOST_LONGER_MS
         and found["concealed_percent"] <= concealed_percent
         and found["dropped_chunks"] == 0
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from itertools import pairwise
 from statistics import median
 from typing import Any
 
@@ -59,6 +60,8 @@ async def _inbound(track: rtc.RemoteAudioTrack) -> dict[str, float]:
                 "events": found.concealment_events,
                 "inserted": found.inserted_samples_for_deceleration,
                 "removed": found.removed_samples_for_acceleration,
+                "waited": found.jitter_buffer_delay,
+                "emitted": found.jitter_buffer_emitted_count,
                 "packets": received.packets_received,
                 "lost": received.packets_lost,
             }
@@ -78,13 +81,31 @@ def delays_of(heard: list[Beep]) -> list[float]:
 
 
 def longer(delays: list[float]) -> float:
-    """Return by how many seconds what was heard is longer than what was played.
-
-    Under loss a jitter buffer's delay goes up and down by tens of milliseconds, so a tenth of all beeps is taken at
-    either end, and ten at least.
-    """
-    end = max(_ENDS, len(delays) // 10)
+    """Return by how many seconds what was heard is longer than what was played; the ends are of ten beeps at least."""
+    end = _end(len(delays))
     return median(delays[-end:]) - median(delays[:end]) if len(delays) >= 2 * end else float("inf")
+
+
+def _end(beeps: int) -> int:
+    return max(_ENDS, beeps // 10)
+
+
+class _Buffer:
+    """How deep the jitter buffer was, of which libwebrtc counts what its samples have waited."""
+
+    def __init__(self) -> None:
+        self._counts: list[dict[str, float]] = []
+
+    def note(self, counts: dict[str, float]) -> None:
+        self._counts.append(counts)
+
+    @property
+    def depths(self) -> list[float]:
+        """Seconds, between each two notes."""
+        return [
+            (after["waited"] - before["waited"]) / max(after["emitted"] - before["emitted"], 1)
+            for before, after in pairwise(self._counts)
+        ]
 
 
 async def _run(job: dict[str, Any]) -> dict[str, Any]:
@@ -105,17 +126,28 @@ async def _run(job: dict[str, Any]) -> dict[str, Any]:
     loop = asyncio.get_running_loop()
     end = loop.time() + _SETTLE
     before: dict[str, float] = {}
+    buffer = _Buffer()
+    first_at = note_at = 0.0
+    stretch = _end(int(job["seconds"]))
     async for event in stream:
         block = np.frombuffer(event.frame.data, np.int16)
         if before:
+            if not blocks:
+                first_at = loop.time() - len(block) / RATE
             blocks.append((samples / RATE, block))
             samples += len(block)
+            if loop.time() >= note_at:
+                buffer.note(await _inbound(track))
+                note_at += stretch
         if loop.time() >= end:
             if before:
                 break
             before = await _inbound(track)
-            end = loop.time() + job["seconds"]
+            note_at = loop.time()
+            end = note_at + job["seconds"]
+    elapsed = loop.time() - first_at
     after = await _inbound(track)
+    buffer.note(after)
     dropped = stream.dropped
     playing.cancel()
     await stream.aclose()
@@ -124,14 +156,19 @@ async def _run(job: dict[str, Any]) -> dict[str, Any]:
     await source.aclose()
     await asyncio.gather(playing, return_exceptions=True)
     delays = await asyncio.to_thread(lambda: delays_of(beeps(blocks)))
+    depths = buffer.depths[: int(job["seconds"]) // stretch]
     change = {name: after[name] - before[name] for name in after}
     return {
         "seconds": round(samples / RATE, 1),
         "beeps": len(delays),
-        "longer_than_played_ms": round(longer(delays) * 1000, 1),
+        "samples_beyond_the_clock_ms": round((samples / RATE - elapsed) * 1000, 1),
+        # Beeps come later or sooner by what the jitter buffer got deeper or shallower: that is delay, not length.
+        "longer_than_played_ms": round((longer(delays) - (depths[-1] - depths[0])) * 1000, 1),
+        "beeps_later_ms": round(longer(delays) * 1000, 1),
+        "buffer_ms": [round(depth * 1000) for depth in depths],
         "delays_apart_ms": round((max(delays) - min(delays)) * 1000, 1) if delays else float("inf"),
-        "delay_by_the_minute_ms": [
-            round(median(delays[start : start + 60]) * 1000) for start in range(0, len(delays), 60)
+        "delays_ms": [
+            round(median(delays[start : start + stretch]) * 1000) for start in range(0, len(delays), stretch)
         ],
         "concealed_percent": round(100 * change["concealed"] / max(change["samples"], 1), 4),
         "concealed_ms": round(change["concealed"] / RATE * 1000),
