@@ -196,7 +196,7 @@ def _columns(measure: str, contenders: Sequence[str]) -> Sequence[str]:
     if measure == "server":
         return SERVERS
     # Bare wrtc neither reconnects nor makes calls; what sends frames of data tracks on it, or encrypts, would be ours.
-    alone = measure.startswith(("recovery", "layers")) or measure in ("calls", "data_tracks", "audio8_encrypted")
+    alone = measure.startswith("recovery") or measure.endswith("_encrypted") or measure in ("calls", "data_tracks")
     return [name for name in contenders if name != "bare"] if alone else contenders
 
 

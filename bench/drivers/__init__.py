@@ -25,12 +25,12 @@ def new_participant(
         contender: One of `CONTENDERS`.
         single: Whether it uses one peer connection; bare wrtc always does.
         encrypted: Whether the room is encrypted end to end; bare wrtc cannot.
-        layers: Whether video is sent in three layers; bare wrtc sends one.
+        layers: Whether video is sent in three layers.
     """
     if contender == "bare":
         from .bare import BareParticipant
 
-        return BareParticipant()
+        return BareParticipant(layers=layers)
     from .sdk import SdkParticipant
 
     module = importlib.import_module({"ours": "aiolivekit", "official": "livekit.rtc"}[contender])

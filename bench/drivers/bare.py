@@ -20,6 +20,8 @@ from livekit.protocol import models, rtc
 
 from .base import (
     AUDIO_BITRATE,
+    LAYERS_BITRATE,
+    LOWER_LAYERS,
     SAMPLE_RATE,
     VIDEO_BITRATE,
     VIDEO_FPS,
@@ -38,7 +40,8 @@ _LOW = _HIGH // 2
 class BareParticipant:
     """A participant, by hand."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, layers: bool = False) -> None:
+        self._layers = layers
         self.on_data: Callable[[bytes], None] = lambda _: None
         self.on_audio: Callable[[AudioFrames], None] = lambda _: None
         self.on_video: Callable[[VideoFrames], None] = lambda _: None
@@ -171,8 +174,8 @@ class BareParticipant:
         raise NotImplementedError("bare wrtc knows no frames")
 
     async def bytes_sent(self) -> int:
-        # Nobody compares it: one layer is sent at what is allowed.
-        return 0
+        report = await self._pc.get_stats()
+        return sum(each.bytes_sent or 0 for each in report.values() if each.type == "outbound-rtp")
 
     async def simulate(self, scenario: str) -> None:
         raise NotImplementedError("bare wrtc does not reconnect")
@@ -215,22 +218,31 @@ class BareParticipant:
 
     async def publish_video(self, name: str) -> _Video:
         track = webrtc.MediaStreamTrackGenerator("video")
-        layer = models.VideoLayer(
-            quality=models.VideoQuality.HIGH, width=VIDEO_WIDTH, height=VIDEO_HEIGHT, bitrate=VIDEO_BITRATE
-        )
+        encodings = [(1, LAYERS_BITRATE if self._layers else VIDEO_BITRATE, VIDEO_FPS)]
+        start_bitrate = 1_000_000
+        if self._layers:
+            encodings = [*LOWER_LAYERS, *encodings]
+            start_bitrate = 1_500_000  # what all of them need at first, or the largest would come late
         request = rtc.AddTrackRequest(
-            name=name,
-            type=models.TrackType.VIDEO,
-            source=models.CAMERA,
-            width=VIDEO_WIDTH,
-            height=VIDEO_HEIGHT,
-            layers=[layer],
+            name=name, type=models.TrackType.VIDEO, source=models.CAMERA, width=VIDEO_WIDTH, height=VIDEO_HEIGHT
         )
-        encoding = webrtc.RTCRtpEncodingParameters(max_bitrate=VIDEO_BITRATE, max_framerate=VIDEO_FPS)
-        await self._publish(track, request, encoding, start_bitrate=1_000_000)
+        names = "qhf" if self._layers else "f"
+        parameters = []
+        for rid, (scale, bitrate, framerate) in zip(names, encodings, strict=True):
+            quality = models.VideoQuality.Value({"q": "LOW", "h": "MEDIUM", "f": "HIGH"}[rid])
+            request.layers.add(
+                quality=quality, width=VIDEO_WIDTH // scale, height=VIDEO_HEIGHT // scale, bitrate=bitrate
+            )
+            encoding = webrtc.RTCRtpEncodingParameters(
+                max_bitrate=bitrate, max_framerate=framerate, scale_resolution_down_by=scale
+            )
+            if self._layers:
+                encoding.rid = rid
+            parameters.append(encoding)
+        await self._publish(track, request, *parameters, start_bitrate=start_bitrate)
         return _Video(track)
 
-    async def _publish(self, track: Any, request: Any, encoding: Any, *, start_bitrate: int | None = None) -> None:
+    async def _publish(self, track: Any, request: Any, *encodings: Any, start_bitrate: int | None = None) -> None:
         self._kept.append(track)
         request.cid = track.id
         published = asyncio.get_running_loop().create_future()
@@ -238,7 +250,7 @@ class BareParticipant:
         await self._send(rtc.SignalRequest(add_track=request))
         await asyncio.wait_for(published, 10)
         init = webrtc.RTCRtpTransceiverInit(
-            direction="sendonly", streams=[webrtc.MediaStream()], send_encodings=[encoding]
+            direction="sendonly", streams=[webrtc.MediaStream()], send_encodings=list(encodings)
         )
         transceiver = self._pc.add_transceiver(track, init)
         if track.kind == "video":

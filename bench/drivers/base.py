@@ -8,6 +8,7 @@ from typing import Protocol
 __all__ = [
     "AUDIO_BITRATE",
     "LAYERS_BITRATE",
+    "LOWER_LAYERS",
     "SAMPLE_RATE",
     "VIDEO_BITRATE",
     "VIDEO_FPS",
@@ -27,6 +28,8 @@ VIDEO_WIDTH, VIDEO_HEIGHT, VIDEO_FPS = 1280, 720, 30
 VIDEO_BITRATE = 1_700_000
 LAYERS_BITRATE = 700_000
 """Of the largest of three layers: little enough for every contender to send all three as well as it may by then."""
+LOWER_LAYERS = ((4, 160_000, 15), (2, 450_000, 20))
+"""Those below: by what the picture is divided, bits and frames a second; the SDKs' own."""
 
 Buffer = bytes | bytearray | memoryview
 AudioFrames = AsyncIterator[Buffer]
