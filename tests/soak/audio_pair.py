@@ -90,22 +90,12 @@ def _end(beeps: int) -> int:
     return max(_ENDS, beeps // 10)
 
 
-class _Buffer:
-    """How deep the jitter buffer was, of which libwebrtc counts what its samples have waited."""
-
-    def __init__(self) -> None:
-        self._counts: list[dict[str, float]] = []
-
-    def note(self, counts: dict[str, float]) -> None:
-        self._counts.append(counts)
-
-    @property
-    def depths(self) -> list[float]:
-        """Seconds, between each two notes."""
-        return [
-            (after["waited"] - before["waited"]) / max(after["emitted"] - before["emitted"], 1)
-            for before, after in pairwise(self._counts)
-        ]
+def _depths(counts: list[dict[str, float]]) -> list[float]:
+    """Return how deep the jitter buffer was between each two counts, in seconds: what its samples have waited."""
+    return [
+        (after["waited"] - before["waited"]) / max(after["emitted"] - before["emitted"], 1)
+        for before, after in pairwise(counts)
+    ]
 
 
 async def _run(job: dict[str, Any]) -> dict[str, Any]:
@@ -126,7 +116,7 @@ async def _run(job: dict[str, Any]) -> dict[str, Any]:
     loop = asyncio.get_running_loop()
     end = loop.time() + _SETTLE
     before: dict[str, float] = {}
-    buffer = _Buffer()
+    counts: list[dict[str, float]] = []
     first_at = note_at = 0.0
     stretch = _end(int(job["seconds"]))
     async for event in stream:
@@ -137,7 +127,7 @@ async def _run(job: dict[str, Any]) -> dict[str, Any]:
             blocks.append((samples / RATE, block))
             samples += len(block)
             if loop.time() >= note_at:
-                buffer.note(await _inbound(track))
+                counts.append(await _inbound(track))
                 note_at += stretch
         if loop.time() >= end:
             if before:
@@ -147,7 +137,7 @@ async def _run(job: dict[str, Any]) -> dict[str, Any]:
             end = note_at + job["seconds"]
     elapsed = loop.time() - first_at
     after = await _inbound(track)
-    buffer.note(after)
+    counts.append(after)
     dropped = stream.dropped
     playing.cancel()
     await stream.aclose()
@@ -156,7 +146,7 @@ async def _run(job: dict[str, Any]) -> dict[str, Any]:
     await source.aclose()
     await asyncio.gather(playing, return_exceptions=True)
     delays = await asyncio.to_thread(lambda: delays_of(beeps(blocks)))
-    depths = buffer.depths[: int(job["seconds"]) // stretch]
+    depths = _depths(counts)[: int(job["seconds"]) // stretch]
     change = {name: after[name] - before[name] for name in after}
     return {
         "seconds": round(samples / RATE, 1),

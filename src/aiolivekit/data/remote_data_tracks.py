@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import weakref
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
@@ -23,8 +22,6 @@ from .port import DataTrackPort, FrameCipher
 from .remote_data_track import DataTrackStream, RemoteDataTrack
 
 __all__ = ["RemoteDataTracks"]
-
-_logger = logging.getLogger("aiolivekit.data")
 
 SUBSCRIBE_TIMEOUT = 10.0
 """Seconds the server may take to give a handle; the reference's."""
