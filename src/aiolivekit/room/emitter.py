@@ -6,7 +6,9 @@ import asyncio
 import inspect
 import logging
 from collections.abc import Callable, Coroutine
+from inspect import CO_VARARGS
 from time import monotonic
+from types import FunctionType, MethodType
 from typing import Any, ClassVar, Generic, NamedTuple, TypeVar, overload
 
 from .handler_tasks import HandlerTasks
@@ -29,6 +31,14 @@ class _Handler(NamedTuple):
 
     @classmethod
     def of(cls, callback: Callable[..., Any], *, once: bool) -> _Handler:
+        function = callback.__func__ if type(callback) is MethodType else callback
+        bound = function is not callback
+        # An agent registers dozens of handlers when it starts, and `inspect.signature` is slow. Of a plain function it
+        # says the same: all that decorators leave for it (`__wrapped__`, `__signature__`) is in `__dict__`.
+        if type(function) is FunctionType and not function.__dict__ and function.__code__.co_argcount >= bound:
+            takes = function.__code__.co_argcount - bound
+            required = max(0, takes - len(function.__defaults__ or ()))
+            return cls(callback, None if function.__code__.co_flags & CO_VARARGS else takes, required, once)
         try:
             parameters = inspect.signature(callback).parameters.values()
         except (ValueError, TypeError):

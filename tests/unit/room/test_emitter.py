@@ -2,12 +2,18 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import inspect
 import logging
+from collections.abc import Callable
+from types import FunctionType, MethodType
 from typing import Any
+from unittest.mock import Mock, create_autospec
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from aiolivekit.room.emitter import EventEmitter
+from aiolivekit.room.emitter import EventEmitter, _Handler
 from aiolivekit.room.handler_tasks import HandlerTasks
 
 
@@ -84,9 +90,145 @@ def test_every_kind_of_callable(emitter: EventEmitter[str]) -> None:
 
 
 def test_the_signature_is_read_once(emitter: EventEmitter[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    emitter.on("event", lambda: None)
+    emitter.on("event", functools.partial(lambda: None))
     monkeypatch.setattr("inspect.signature", lambda _callback: pytest.fail("read again"))
     emitter.emit("event", 1)
+
+
+class Shapes:
+    """Methods of every kind, and an object that can be called."""
+
+    def __call__(self, one: int, two: int = 2) -> None: ...
+
+    def nothing(self) -> None: ...
+
+    def some(self, one: int, two: int = 2, *, three: int) -> None: ...
+
+    def all_default(self: Any = None, one: int = 1) -> None: ...
+
+    def rest(self, one: int, *others: int) -> None: ...
+
+    def only_rest(*everything: int) -> None: ...  # type: ignore[misc]
+
+    def positional_only(self, one: int, /, two: int) -> None: ...
+
+    def none_at_all() -> None: ...  # type: ignore[misc]
+
+    def only_keywords(*, one: int = 1) -> None: ...  # type: ignore[misc]
+
+    async def coroutine(self, one: int) -> None: ...
+
+    @classmethod
+    def of_class(cls, one: int) -> None: ...
+
+    @staticmethod
+    def static(one: int, two: int = 2) -> None: ...
+
+    part = functools.partialmethod(some, 1, three=3)
+
+
+def function(one: int, two: int = 2) -> None: ...
+
+
+def decorated(callback: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(callback)
+    def wrapper(*args: Any, **kwargs: Any) -> Any: ...
+
+    return wrapper
+
+
+def with_attributes(callback: Callable[..., Any], **attributes: Any) -> Callable[..., Any]:
+    copy = FunctionType(callback.__code__, {}, "copy", callback.__defaults__)
+    copy.__dict__.update(attributes)
+    return copy
+
+
+class WithSignature:
+    __signature__ = inspect.signature(lambda one, two, three=3: None)
+
+    def __call__(self, *args: int) -> None: ...
+
+
+def said_by_inspect(callback: Callable[..., Any]) -> tuple[int | None, int]:
+    """What a signature says: how many positional arguments there may be, and how many there have to be."""
+    try:
+        parameters = list(inspect.signature(callback).parameters.values())
+    except (ValueError, TypeError):
+        return None, 0
+    positional = [each for each in parameters if each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD)]
+    unlimited = any(each.kind is each.VAR_POSITIONAL for each in parameters)
+    return None if unlimited else len(positional), sum(each.default is each.empty for each in positional)
+
+
+shapes = Shapes()
+CALLABLES: list[Callable[..., Any]] = [
+    *(getattr(owner, name) for owner in (Shapes, shapes) for name in vars(Shapes) if not name.startswith("__")),
+    shapes,
+    Shapes,
+    function,
+    lambda: None,
+    lambda *, one, two=2: None,
+    lambda *args, **kwargs: None,
+    lambda one, /, two=2, *args, three, **kwargs: None,
+    decorated(function),
+    decorated(shapes.some),
+    MethodType(decorated(function), shapes),
+    functools.partial(function, 1),
+    functools.partial(shapes.some, three=3),
+    MethodType(functools.partial(function), 1),
+    MethodType(shapes, 1),
+    MethodType(shapes.some, 1),
+    MethodType(print, 1),
+    shapes.__call__,
+    with_attributes(function, anything=1),
+    with_attributes(function, __signature__=inspect.signature(lambda: None)),
+    with_attributes(function, __signature__="none"),
+    with_attributes(function, __wrapped__=shapes.some),
+    with_attributes(function, __text_signature__="(one, two, three)"),
+    WithSignature(),
+    WithSignature().__call__,
+    Mock(),
+    Mock(spec=function),
+    Mock(spec=shapes.some),
+    create_autospec(function),
+    [].append,
+    list.append,
+    print,
+    int,
+    dict,
+]
+
+
+@pytest.mark.parametrize("callback", CALLABLES)
+def test_what_a_handler_takes_is_what_its_signature_says(callback: Callable[..., Any]) -> None:
+    handler = _Handler.of(callback, once=False)
+    assert (handler.limit, handler.required) == said_by_inspect(callback)
+
+
+@given(st.lists(st.integers(0, 3), min_size=5, max_size=5), st.booleans(), st.booleans(), st.booleans())
+def test_what_any_function_takes_is_what_its_signature_says(
+    counts: list[int], rest: bool, keywords: bool, coroutine: bool
+) -> None:
+    only, either, defaults, named, named_defaults = counts
+    positional = [f"p{number}" for number in range(only + either)]
+    for number in range(1, min(defaults, len(positional)) + 1):
+        positional[-number] += "=None"
+    parameters = [*positional[:only], *["/"][:only], *positional[only:]]
+    names = [f"k{number}" + ("=None" if number < named_defaults else "") for number in range(named)]
+    if rest or names:
+        parameters.append("*rest" if rest else "*")
+    parameters += [*names, *["**keywords"][:keywords]]
+    scope: dict[str, Any] = {}
+    exec(f"{'async ' * coroutine}def any_function({', '.join(parameters)}): ...", scope)
+    for callback in (scope["any_function"], MethodType(scope["any_function"], 1)):
+        handler = _Handler.of(callback, once=False)
+        assert (handler.limit, handler.required) == said_by_inspect(callback)
+
+
+def test_plain_functions_are_not_inspected(emitter: EventEmitter[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("inspect.signature", lambda _callback: pytest.fail("inspected"))
+    for callback in (function, lambda: None, shapes.some, shapes.coroutine, shapes.of_class, shapes.static):
+        emitter.on("event", callback)
 
 
 def test_once(emitter: EventEmitter[str]) -> None:
