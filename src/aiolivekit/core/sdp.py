@@ -25,7 +25,7 @@ __all__ = [
 
 _FMTP = re.compile(r"a=fmtp:(\d+) (.*)")
 _RTPMAP = re.compile(r"a=rtpmap:(\d+) ([^/ ]+)/")
-_DIRECTIONS = ("a=sendrecv", "a=sendonly", "a=recvonly", "a=inactive")
+_DIRECTIONS = frozenset({"a=sendrecv", "a=sendonly", "a=recvonly", "a=inactive"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +49,13 @@ class MediaSection:
 
 def _split(sdp: str) -> list[list[str]]:
     """The session part and each media section, as lists of lines with their endings."""
-    parts: list[list[str]] = [[]]
+    part: list[str] = []
+    parts = [part]
     for line in sdp.splitlines(keepends=True):
         if line.startswith("m="):
-            parts.append([])
-        parts[-1].append(line)
+            part = []
+            parts.append(part)
+        part.append(line)
     return parts
 
 
@@ -82,7 +84,7 @@ def media_sections(sdp: str) -> list[MediaSection]:
         mid = _value(section, "a=mid:")
         if mid is None or (kind != "audio" and kind != "video"):
             continue
-        direction = next((line.strip() for line in section if line.strip() in _DIRECTIONS), "a=sendrecv")
+        direction = next((line for line in map(str.strip, section) if line in _DIRECTIONS), "a=sendrecv")
         stream_id, _, track_id = (_value(section, "a=msid:") or "").partition(" ")
         found.append(
             MediaSection(
@@ -125,6 +127,8 @@ def inactive_to_recvonly(sdp: str) -> str:
     With a single peer connection the server puts a new track into a section it has stopped sending in; it can do so
     only when our offer says `recvonly` there.
     """
+    if "a=inactive" not in sdp:
+        return sdp
 
     def edit(section: list[str]) -> list[str]:
         if not section[0].startswith(("m=audio", "m=video")):
@@ -143,7 +147,9 @@ def _payload_types(section: Iterable[str], codec: str) -> set[str]:
 
 def sends_stereo(sdp: str) -> set[str]:
     """Return the mids of the audio sections whose sender will send stereo Opus (RFC 7587, `sprop-stereo`)."""
-    mids = set()
+    mids: set[str] = set()
+    if "sprop-stereo=1" not in sdp:
+        return mids
     for section in _split(sdp)[1:]:
         mid = _value(section, "a=mid:")
         if mid is None or not section[0].startswith("m=audio"):
@@ -194,6 +200,8 @@ def start_bitrate(sdp: str, bitrates: Mapping[str, int]) -> str:
         sdp: The server's answer to our offer: libwebrtc reads there how to send.
         bitrates: What each section starts with by mid, in bits a second.
     """
+    if not bitrates:
+        return sdp
 
     def edit(section: list[str]) -> list[str]:
         start = bitrates.get(_value(section, "a=mid:") or "")

@@ -338,8 +338,10 @@ class SessionPeers:
         await self._negotiator.wait(ticket)
 
     def _edit_offer(self, sdp: str) -> str:
-        mids = sdp_edits.mids_by_track(sdp)
-        stereo = {mids[cid] for cid in self._stereo_tracks if cid in mids} | self._stereo_offered
+        stereo = self._stereo_offered
+        if self._stereo_tracks:
+            mids = sdp_edits.mids_by_track(sdp)
+            stereo = stereo | {mids[cid] for cid in self._stereo_tracks if cid in mids}
         if stereo:
             sdp = sdp_edits.allow_stereo(sdp, stereo)
         return sdp_edits.inactive_to_recvonly(sdp) if self.single else sdp
