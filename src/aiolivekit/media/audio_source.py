@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
+from collections.abc import Callable
 
 from ..errors import MediaError
 from ..peer import media_thread
@@ -14,6 +16,7 @@ from .pace import Pace
 from .playout import PlayoutQueue
 from .preconnect import SoundBuffer
 from .resampling import Resampler
+from .rest import Rest, Resting, RestWatch
 
 __all__ = ["AudioSource"]
 
@@ -76,6 +79,8 @@ class AudioSource:
         self._lock = threading.Lock()
         self._playout_waiters: list[asyncio.Future[None]] = []
         self._pace = Pace()
+        self._rest = Rest()
+        self._roused = False  # what was captured in a sparse silence waits for the media thread
         self._output: LocalAudio | None = None
         self._preconnect: SoundBuffer | None = None
         self._driven = False
@@ -211,6 +216,15 @@ class AudioSource:
     def _push(self, samples: bytes) -> None:
         """Play what may be played at once, and queue the rest (under the lock)."""
         queue, pace = self._queue, self._pace
+        if pace.silent and not self._roused:
+            self._rest.begin()
+            if self._rest.is_sparse:
+                self._roused = True
+                media_thread.hurry(self)
+        if self._roused:
+            # The media thread owes silence, which comes before what is captured now.
+            queue.push(samples)
+            return
         pace.captured()
         self._drive()
         if len(samples) == len(self._silence) and pace.may_lead and not len(queue) and self._play_early(samples):
@@ -270,15 +284,20 @@ class AudioSource:
         if self._output is not None:
             self._output.close()
 
-    def _tick(self, periods: int, wakeups: Wakeups) -> bool:
-        """Play the next 10 ms, or several after a stall (for the audio clock)."""
+    def _tick(self, periods: int, wakeups: Wakeups) -> int:
+        """Play the next 10 ms, or several after a stall or a rest (for the audio clock)."""
         queue = self._queue
         # Played under the lock, so that nothing captured meanwhile comes before it.
         with self._lock:
-            if self._pace.silent and not (len(queue) or queue.waits or self._playout_waiters):
+            if self._roused:
+                self._rouse(periods)
+                periods = 0
+            elif self._pace.silent and not (len(queue) or queue.waits or self._playout_waiters):
                 # What most sources do most of the time, and each turn finds the processor's caches cold.
-                self._play(self._silence * self._pace.passed(periods, 0))
-                return True
+                missing = self._pace.passed(periods, 0, self._rest.stride)
+                if missing:
+                    self._play(self._silence * missing)
+                return self._rest.played(missing, time.monotonic())
             chunks = [chunk for _ in range(periods) if (chunk := queue.pop()) is not None]
             chunks += [queue.pop_rest() or self._silence for _ in range(self._pace.passed(periods, len(chunks)))]
             plenty = len(queue) >= _PLENTY * len(self._silence)
@@ -293,7 +312,52 @@ class AudioSource:
                     wakeups.add(waiter)
             if chunks:
                 self._play(chunks[0] if len(chunks) == 1 else b"".join(chunks))
-            return plenty or not (len(queue) or queue.waits or self._playout_waiters)
+            return 2 if plenty or not (len(queue) or queue.waits or self._playout_waiters) else 1
+
+    def _rouse(self, owed: int) -> None:
+        """End a sparse silence: play what is owed of it, and what was captured since as if it came now."""
+        self._roused = False
+        self._rest.end()
+        if owed:
+            self._play(self._silence * owed)
+        self._pace.captured()
+        while self._pace.may_lead and (chunk := self._queue.pop()) is not None:
+            self._play(chunk)
+            self._pace.played()
+
+    def _sent_by(self, watch: RestWatch) -> None:
+        """It is sent by one more from now on, who can tell when packets leave in silence."""
+        self._change_rest(lambda rest: rest.join(watch))
+
+    def _not_sent_by(self, watch: RestWatch) -> None:
+        """It is sent by one less."""
+        self._change_rest(lambda rest: rest.leave(watch))
+
+    def _sent_anew(self) -> None:
+        """What sends it is another: its rhythm in silence is, too."""
+        self._change_rest(lambda rest: rest.begin())
+
+    def _overheard(self) -> None:
+        """Somebody reads it here."""
+        self._rest.overheard = True
+        self._change_rest(lambda rest: rest.begin())
+
+    def _change_rest(self, change: Callable[[Rest], None]) -> None:
+        with self._lock:
+            sparse = self._rest.is_sparse
+            change(self._rest)
+        if sparse:
+            media_thread.hurry(self)
+
+    def _resting(self) -> Resting | None:
+        """Where it stands in a silence that has settled."""
+        with self._lock:
+            return self._rest.standing()
+
+    def _rest_in_rhythm(self, silence: int, phase: int | None) -> None:
+        """Play a silence only when something of it is sent (see `core.dtx_rhythm`)."""
+        with self._lock:
+            self._rest.follow(silence, phase)
 
     def _fail(self, error: Exception, wakeups: Wakeups) -> None:
         """Release whoever waits: the clock no longer drives the source (for the audio clock)."""

@@ -19,7 +19,6 @@ the clock cost him 5 ms on average, and 10 more for ever after the first step th
 """
 
 _SILENCE_AT_ONCE = 2
-"""Periods of silence played in one step at most: what was missed while the clock was late is not made up for."""
 
 
 class Pace:
@@ -48,12 +47,19 @@ class Pace:
         """A period was played at once."""
         self.lead += 1
 
-    def passed(self, periods: int, played: int) -> int:
-        """So many periods have passed, and so many were played for them; return how many of silence are missing."""
+    def passed(self, periods: int, played: int, at_once: int = _SILENCE_AT_ONCE) -> int:
+        """So many periods have passed, and so many were played for them; return how many of silence are missing.
+
+        Args:
+            periods: Those that have passed.
+            played: Those that were played.
+            at_once: Periods of silence played in one step at most: what was missed while the clock was late is not made
+                up for.
+        """
         self.lead += played - periods
         if not self.silent:
             if played or self.lead >= -GAP_PERIODS:
                 return 0
             self.silent = True
         self.lead = 0
-        return min(periods, _SILENCE_AT_ONCE)
+        return min(periods, at_once)

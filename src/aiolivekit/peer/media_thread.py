@@ -19,9 +19,10 @@ import os
 import sys
 import threading
 import weakref
+from collections import deque
 from typing import Protocol
 
-__all__ = ["PERIOD", "MediaThread", "Ticker", "Wakeups", "attach", "current", "detach"]
+__all__ = ["PERIOD", "MediaThread", "Ticker", "Wakeups", "attach", "current", "detach", "hurry"]
 
 logger = logging.getLogger("aiolivekit.peer")
 
@@ -30,6 +31,9 @@ PERIOD = 0.010
 
 _MAX_CATCH_UP = 100
 """Periods made up for after a stall. What a machine that was suspended missed is gone, not late."""
+
+_EARLY = 0.001
+"""The part of a period by which a timer may go off too early."""
 
 _SWITCH_INTERVAL = 0.001
 """Seconds after which a thread that computes in Python lets another one run, while the media thread lives.
@@ -112,11 +116,15 @@ def _resolve(outcomes: list[tuple[asyncio.Future[None], Exception | None]]) -> N
 class Ticker(Protocol):
     """What the audio clock drives."""
 
-    def _tick(self, periods: int, wakeups: Wakeups) -> bool | None:
-        """Play `periods` times 10 ms; on the media thread. One or two periods, unless the clock has fallen behind.
+    def _tick(self, periods: int, wakeups: Wakeups) -> int | None:
+        """Play `periods` times 10 ms; on the media thread.
+
+        Args:
+            periods: As many as it said or less, unless the clock has fallen behind; 0 only after `hurry`.
+            wakeups: Takes the futures to be resolved.
 
         Returns:
-            Whether there is nothing more to play for now, so that it is enough to be asked again in two periods.
+            After how many periods it wants to be asked again; `None` is 1.
         """
 
     def _fail(self, error: Exception, wakeups: Wakeups) -> None:
@@ -135,7 +143,11 @@ class MediaThread:
         self._quiet.acquire()
         # Replaced as a whole under the module's lock, so that a tick reads it without one.
         self._users: tuple[weakref.ref[Ticker], ...] = ()
+        # Those that came while the thread rested: the periods until now are none of theirs.
+        self._newcomers: tuple[weakref.ref[Ticker], ...] = ()
+        self._hurried: deque[Ticker] = deque()
         self._due = self._next = 0.0
+        self._timer: asyncio.TimerHandle | None = None
         # A daemon, as a program that forgot to close a source must still be able to exit; see `_stop_at_exit`.
         self._thread = threading.Thread(target=self._run, name="aiolivekit-media", daemon=True)
 
@@ -163,13 +175,29 @@ class MediaThread:
 
     def add(self, user: Ticker) -> None:
         """Have `user` ticked (under the module's lock)."""
-        if all(ref() is not user for ref in self._users):
+        if any(ref() is user for ref in (*self._users, *self._newcomers)):
+            return
+        if self._thread.ident is None:
             self._users = (*self._users, weakref.ref(user))
+        else:
+            self._newcomers = (*self._newcomers, weakref.ref(user))
+            self._wake()
 
     def remove(self, user: Ticker | None) -> bool:
         """Forget `user` and all that are gone (under the module's lock); return whether any is left."""
         self._users = tuple(ref for ref in self._users if ref() not in (None, user))
-        return bool(self._users)
+        self._newcomers = tuple(ref for ref in self._newcomers if ref() not in (None, user))
+        return bool(self._users or self._newcomers)
+
+    def admit(self) -> None:
+        """Tick those as well that have come (under the module's lock)."""
+        self._users = (*self._users, *self._newcomers)
+        self._newcomers = ()
+
+    def hurry(self, user: Ticker) -> None:
+        """Tick `user` as soon as can be, and not when it said; from any thread, without waiting for a lock."""
+        self._hurried.append(user)
+        self._wake()
 
     def stop(self) -> None:
         """Have the thread end after what it is doing; from any thread."""
@@ -185,6 +213,12 @@ class MediaThread:
         if threading.get_ident() != self._thread.ident:
             self._thread.join(timeout)
 
+    def _wake(self) -> None:
+        self._disturb()
+        if self._loop_wanted:
+            with contextlib.suppress(RuntimeError):  # the thread has ended
+                self._loop.call_soon_threadsafe(self._on_woken_in_loop)
+
     def _disturb(self) -> None:
         with contextlib.suppress(RuntimeError):  # it is disturbed already
             self._quiet.release()
@@ -195,10 +229,12 @@ class MediaThread:
         try:
             self._start_clock()
             while not (self._loop_wanted or self._stopping):
-                if not self._quiet.acquire(timeout=max(0.0, self._next - self._loop.time())):
+                disturbed = self._quiet.acquire(timeout=max(0.0, self._next - self._loop.time()))
+                if not disturbed or self._is_woken:
                     self._on_due()
             if not self._stopping:
-                self._loop.call_at(self._next, self._on_due_in_loop)
+                self._loop.call_soon(self._on_woken_in_loop)
+                self._timer = self._loop.call_at(self._next, self._on_due_in_loop)
                 self._loop.run_forever()
         finally:
             _switching.restore()
@@ -214,31 +250,42 @@ class MediaThread:
         self._due = self._loop.time()
         self._on_due()
 
+    @property
+    def _is_woken(self) -> bool:
+        return bool(self._hurried or self._newcomers)
+
     def _on_due_in_loop(self) -> None:
         self._on_due()
         if self._stopping:
             self._loop.stop()
         else:
-            self._loop.call_at(self._next, self._on_due_in_loop)
+            self._timer = self._loop.call_at(self._next, self._on_due_in_loop)
+
+    def _on_woken_in_loop(self) -> None:
+        if self._is_woken and self._timer is not None:
+            self._timer.cancel()
+            self._on_due_in_loop()
 
     def _on_due(self) -> None:
+        now = self._loop.time()
+        lag = now - self._due
         # Deadlines are absolute: a late tick makes up for its lag and shifts none of the following.
-        lag = self._loop.time() - self._due
-        periods = 1 + int(lag / PERIOD)
+        periods = 1 + int(lag / PERIOD + _EARLY)
+        if now < self._next - _EARLY * PERIOD:
+            # Woken before: as many as would have been played by now if everybody were asked every other period.
+            periods = 2 * int((lag + PERIOD) / (2 * PERIOD))
         if periods > _MAX_CATCH_UP:
             self._due += (periods - _MAX_CATCH_UP) * PERIOD
             periods = _MAX_CATCH_UP
 
         wakeups = Wakeups()
-        users = self._users
-        gone, idle = not users, True
-        for ref in users:
-            user = ref()
+        gone, stride = not self._users, _MAX_CATCH_UP
+        for user in self._to_be_ticked(periods):
             if user is None:
                 gone = True
                 continue
             try:
-                idle = bool(user._tick(periods, wakeups)) and idle
+                stride = min(stride, user._tick(periods, wakeups) or 1)
             except Exception as error:
                 logger.exception("a source failed on the audio clock and is no longer played")
                 detach(user)
@@ -247,9 +294,21 @@ class MediaThread:
 
         if gone and not _prune(self):
             return
+        if self._newcomers:
+            with _lock:
+                self.admit()
+            stride = min(stride, 2)
         self._due += periods * PERIOD
-        # The second of two periods is made up for as if it were late.
-        self._next = self._due + PERIOD if idle else self._due
+        # All but the first of several periods are made up for as if they were late.
+        following = self._due + (stride - 1) * PERIOD
+        self._next = following if periods else min(following, self._next)
+
+    def _to_be_ticked(self, periods: int) -> list[Ticker | None]:
+        """Those that are played now; `None` stands for one that is gone."""
+        hurried: list[Ticker | None] = []
+        while self._hurried:
+            hurried.append(self._hurried.popleft())
+        return [ref() for ref in self._users] if periods else hurried
 
 
 # Re-entrant: a finalizer that runs under it may close a source.
@@ -286,6 +345,12 @@ def detach(user: Ticker) -> None:
         _current = None
     thread.stop()
     thread.join(_JOIN_TIMEOUT)
+
+
+def hurry(user: Ticker) -> None:
+    """Tick `user` as soon as can be; does nothing while no thread runs."""
+    if (thread := _current) is not None:
+        thread.hurry(user)
 
 
 def current() -> MediaThread | None:

@@ -249,6 +249,22 @@ class LocalSender:
         """Return the W3C stats of the sender."""
         return stats_dicts(await self._transceiver.sender.get_stats())
 
+    async def packets_sent(self) -> tuple[float, int] | None:
+        """Return how many packets had been sent, repetitions apart, and when that was (Unix time in seconds).
+
+        `None` before the first one, and when the connection is closed. libwebrtc counts anew after 50 ms, so the time
+        may be past.
+        """
+        try:
+            report = await self._transceiver.sender.get_stats()
+        except webrtc.PythonWebRTCExceptionBase:
+            return None
+        for each in report.values():
+            if isinstance(each, webrtc.RTCOutboundRtpStreamStats):
+                sent, again = each.packets_sent or 0, each.retransmitted_packets_sent or 0
+                return each.timestamp / 1000, sent - again
+        return None
+
 
 class RemoteMedia:
     """A remote track as it arrives in a section."""

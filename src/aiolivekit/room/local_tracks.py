@@ -22,6 +22,7 @@ from ..errors import (
     RequestTimeoutError,
     SignalClosedError,
 )
+from ..media.rest import UNWATCHED
 from ..options import TrackPublishOptions
 from ..peer.frame_metadata import send_metadata
 from ..peer.tracks import LocalSender, OutgoingTrack
@@ -109,10 +110,14 @@ class LocalTracks:
         if self._closed:
             raise ClosedError("the room is disconnected")
         self._publishing.add(track)
+        if isinstance(track, LocalAudioTrack):
+            track._source._sent_by(UNWATCHED)
 
     def release(self, track: LocalTrack) -> None:
         """The attempt to publish a track is over."""
         self._publishing.discard(track)
+        if isinstance(track, LocalAudioTrack):
+            track._source._not_sent_by(UNWATCHED)
 
     async def _publish(self, track: LocalTrack, options: TrackPublishOptions) -> LocalTrackPublication:
         while True:
@@ -184,6 +189,8 @@ class LocalTracks:
         track._sid = publication.sid
         track._handler_tasks = self._tasks
         track._publications.append(publication)
+        if isinstance(track, LocalAudioTrack):
+            publication._watch_silence(track._source)
         for stream in list(self._participant._streams):
             stream._track_found(track)
 
@@ -209,6 +216,8 @@ class LocalTracks:
         epoch = self._engine.epoch
         self.permissions.say_again()
         before = list(self.publications.values())
+        for publication in before:
+            publication._sent_anew()
         try:
             renewed = await asyncio.gather(*(self._announce_again(each, epoch) for each in before))
             if any(renewed):

@@ -137,6 +137,11 @@ class LocalAudioTrack(_LocalTrack):
 
     _kind = TrackKind.KIND_AUDIO
 
+    @property
+    def _media_track(self) -> Any:
+        self._source._overheard()
+        return super()._media_track
+
     @staticmethod
     def create_audio_track(name: str, source: AudioSource) -> LocalAudioTrack:
         """Return a track that carries what is captured by `source`."""

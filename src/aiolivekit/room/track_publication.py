@@ -13,6 +13,7 @@ from ..core.track_settings import Demand, TrackSettings, TrackWishes
 from ..enums import EncryptionType, FrameMetadataFeature, TrackKind, TrackSource, VideoQuality
 from ..errors import ClosedError
 from ..options import TrackPublishOptions
+from .dtx_watch import DtxWatch
 from .emitter import EventEmitter
 from .event_names import PublicationEventTypes
 from .stats import read_stats
@@ -20,6 +21,7 @@ from .track import LocalTrack, RemoteTrack, Track
 
 if TYPE_CHECKING:
     from .. import stats
+    from ..media.audio_source import AudioSource
     from ..peer.tracks import LocalSender, OutgoingTrack
     from .handler_tasks import HandlerTasks
 
@@ -149,6 +151,7 @@ class LocalTrackPublication(TrackPublication):
         self._replacing = False
         self._sender: LocalSender | None = sender
         self._backup: LocalSender | None = None  # what sends the second codec, while it is wanted
+        self._dtx_watch: DtxWatch | None = None
         self._publisher = publisher
         self._subscribed = asyncio.Event()
         self._ended = False
@@ -214,6 +217,22 @@ class LocalTrackPublication(TrackPublication):
         self._info = info
         self._sender = sender
         self._cid = sender.cid
+        self._sent_anew()
+
+    def _sent_anew(self) -> None:
+        """Another sender sends its source."""
+        if self._dtx_watch is not None:
+            self._dtx_watch.restart()
+
+    def _watch_silence(self, source: AudioSource) -> None:
+        """It sends `source` from now on."""
+        self._leave_silence()
+        self._dtx_watch = DtxWatch(source, lambda: self._sender, dtx=self._options.dtx is not False)
+
+    def _leave_silence(self) -> None:
+        if self._dtx_watch is not None:
+            self._dtx_watch.close()
+            self._dtx_watch = None
 
     async def _send_outgoing(self) -> None:
         """Have the sender send what is to be sent, if it does not yet."""
@@ -233,6 +252,7 @@ class LocalTrackPublication(TrackPublication):
         """It is published no more."""
         track, self._track = self._track, None
         self._sender = None
+        self._leave_silence()
         self._outgoing.close()
         if track is not None and self in track._publications:
             track._publications.remove(self)

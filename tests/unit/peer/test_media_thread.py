@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -28,8 +29,9 @@ class User:
         self.failed_with: Exception | None = None
         self.error: Exception | None = None
         self.futures: list[asyncio.Future[None]] = []
+        self.stride: int | None = None
 
-    def _tick(self, periods: int, wakeups: Wakeups) -> None:
+    def _tick(self, periods: int, wakeups: Wakeups) -> int | None:
         self.periods.append(periods)
         self.threads.add(threading.get_ident())
         self.ticked.set()
@@ -37,6 +39,7 @@ class User:
             raise self.error
         while self.futures:
             wakeups.add(self.futures.pop())
+        return self.stride
 
     def _fail(self, error: Exception, wakeups: Wakeups) -> None:
         self.failed_with = error
@@ -100,6 +103,95 @@ def test_a_machine_that_slept_does_not_replay_its_sleep(clock: tuple[StubLoop, U
     assert user.periods == [1, 100]
     assert loop.now < loop.go_on() <= loop.now + PERIOD
     assert user.periods == [1, 100, 1]
+
+
+def test_who_wants_several_periods_at_a_time_gets_them(clock: tuple[StubLoop, User, MediaThread]) -> None:
+    loop, user, _ = clock
+    user.stride = 5
+    due = [loop.go_on(late) for late in (0.0, 0.0, 0.009, 0.0, 0.021, 0.0)]
+    assert user.periods == [1, 1, 5, 5, 5, 7, 5]
+    # Deadlines are those of the last period of five, and none is shifted by one that came late.
+    assert due == pytest.approx([1000 + PERIOD * index for index in (1, 6, 11, 16, 21, 28)])
+
+
+def test_the_most_impatient_user_sets_the_pace(clock: tuple[StubLoop, User, MediaThread]) -> None:
+    loop, user, thread = clock
+    other = User()
+    thread._users = (*thread._users, weakref.ref(other))
+    user.stride, other.stride = 40, 2
+    for _ in range(4):
+        loop.go_on()
+    assert user.periods == [1, 1, 2, 2, 2]
+    assert other.periods == [1, 2, 2, 2]
+
+
+@pytest.mark.parametrize(
+    ("after", "periods"), [(-0.009, 0), (0.005, 0), (0.011, 2), (0.029, 2), (0.031, 4), (0.391, 40)]
+)
+def test_who_is_hurried_finds_what_two_at_a_time_would_have_played(
+    clock: tuple[StubLoop, User, MediaThread], after: float, periods: int
+) -> None:
+    loop, user, thread = clock
+    user.stride = 42
+    loop.go_on()
+    due = thread._due
+    loop.now = due + after
+    user.stride = 2
+    thread.hurry(user)
+    assert thread._is_woken
+    thread._on_due()
+    assert not thread._is_woken
+    assert user.periods == [1, 1, periods]
+    assert loop.go_on() == pytest.approx(due + (periods + 1) * PERIOD)
+    assert user.periods[-1] == 2
+
+
+def test_who_did_not_ask_is_not_asked_for_nothing(clock: tuple[StubLoop, User, MediaThread]) -> None:
+    loop, user, thread = clock
+    other = User()
+    thread._users = (*thread._users, weakref.ref(other))
+    following = thread._next
+    loop.now += 0.002
+    thread.hurry(user)
+    thread._on_due()
+    assert (user.periods, other.periods) == ([1, 0], [])
+    assert loop.go_on() == following
+    assert (user.periods, other.periods) == ([1, 0, 1], [1])
+
+
+@pytest.mark.parametrize("looped", [False, True])
+async def test_a_long_rest_ends_when_somebody_asks_or_comes(looped: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(media_thread, "_MAX_CATCH_UP", 10 * DEADLINE / PERIOD)
+    resting = User()
+    resting.stride = int(5 * DEADLINE / PERIOD)
+    thread = media_thread.attach(resting)
+    if looped:
+        future = asyncio.run_coroutine_threadsafe(asyncio.sleep(0), thread.loop)
+        await asyncio.wrap_future(future)
+    assert await asyncio.to_thread(resting.ticked.wait, DEADLINE)
+    resting.ticked.clear()
+    media_thread.hurry(resting)
+    assert await asyncio.to_thread(resting.ticked.wait, DEADLINE)
+    newcomer = User()
+    assert media_thread.attach(newcomer) is thread
+    assert await asyncio.to_thread(newcomer.ticked.wait, DEADLINE)
+    media_thread.detach(resting)
+    media_thread.detach(newcomer)
+    assert not thread.is_alive
+    media_thread.hurry(resting)
+
+
+async def test_a_newcomer_that_leaves_at_once_ends_it_too() -> None:
+    resting, newcomer = User(), User()
+    resting.stride = 100
+    thread = media_thread.attach(resting)
+    assert await asyncio.to_thread(resting.ticked.wait, DEADLINE)
+    media_thread.attach(newcomer)
+    media_thread.attach(newcomer)
+    media_thread.detach(resting)
+    assert thread.is_alive
+    media_thread.detach(newcomer)
+    assert not thread.is_alive
 
 
 async def test_all_users_share_one_thread_that_ends_with_the_last() -> None:
