@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from ..errors import MediaError
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 __all__ = ["AudioProcessingModule"]
+
+_NO_LIBRARY = "audio processing needs the 'apm' extra: pip install 'aiolivekit[apm]'"
 
 _MIN_RATE = 8_000
 _PROCESSED_RATES = (16_000, 32_000, 48_000)
@@ -69,9 +72,11 @@ class AudioProcessingModule:
             "high_pass_filter": bool(high_pass_filter),
             "auto_gain_control": bool(auto_gain_control),
         }
-        self._library: ModuleType | None = _require_library() if any(self._features.values()) else None
+        self._enabled = any(self._features.values())
+        if self._enabled and find_spec("pywebrtc_audio") is None:  # imported with the first sound
+            raise MediaError(_NO_LIBRARY)
         # The canceller has to follow what is played also while nobody speaks.
-        self._silence = None if self._library is None or echo_cancellation else SilenceWatch()
+        self._silence = SilenceWatch() if self._enabled and not echo_cancellation else None
         self._delay_ms = 0
         self._lock = threading.Lock()
         self._chain: _Chain | None = None
@@ -91,7 +96,7 @@ class AudioProcessingModule:
             TypeError: If it is no frame.
         """
         _check(data)
-        if self._library is None:
+        if not self._enabled:
             return
         samples, blocks = data.to_bytes(), data.samples_per_channel // (data.sample_rate // 100)
         with self._lock:
@@ -99,7 +104,7 @@ class AudioProcessingModule:
                 return
             chain = self._chain
             if chain is None or chain.format != (data.sample_rate, data.num_channels):
-                chain = _Chain(self._library, self._features, data, self._delay_ms)
+                chain = _Chain(_require_library(), self._features, data, self._delay_ms)
                 self._chain = chain
             played = [self._reference.recorded() for _ in range(blocks)] if self._features["echo_cancellation"] else []
             samples = chain.process(samples, blocks, played)
@@ -279,5 +284,5 @@ def _require_library() -> ModuleType:
     try:
         import pywebrtc_audio  # type: ignore[import-untyped,import-not-found,unused-ignore]
     except ImportError:
-        raise MediaError("audio processing needs the 'apm' extra: pip install 'aiolivekit[apm]'") from None
+        raise MediaError(_NO_LIBRARY) from None
     return pywebrtc_audio  # type: ignore[no-any-return,unused-ignore]

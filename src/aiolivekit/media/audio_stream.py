@@ -13,7 +13,7 @@ from ..peer.audio import MAX_SAMPLE_RATE, MIN_SAMPLE_RATE, AudioChunk, AudioRead
 from .audio_frame import AudioFrame
 from .frame_processor import StreamPlace
 from .frame_stream import FrameStream, StreamParticipant, StreamTrack, source_of
-from .resampling import Resampler, remix, require_resampler
+from .resampling import Resampler, check_resampler, remix
 from .silence import SilenceWatch
 
 __all__ = ["AudioFrameEvent", "AudioStream"]
@@ -97,7 +97,7 @@ class AudioStream(FrameStream[AudioChunk, AudioFrameEvent]):
                 "give a FrameProcessor instead, such as one that uses AudioProcessingModule"
             )
         if sample_rate != _DECODED_RATE:
-            require_resampler()  # now rather than at the first frame
+            check_resampler()  # now rather than at the first frame
         self._sample_rate = sample_rate
         self._num_channels = num_channels
         self._processor: _Processor | None = noise_cancellation
@@ -111,8 +111,9 @@ class AudioStream(FrameStream[AudioChunk, AudioFrameEvent]):
         self._frame_bytes = self._frame_samples * num_channels * _SAMPLE_SIZE
         self._uncut = bytearray()
         self._unsampled = bytearray()  # what the resampler has yet to be given
-        self._resampler: Resampler | None = None
-        self._silence: SilenceWatch | None = None
+        self._silence: SilenceWatch | None = None  # set if samples have to be converted
+        self._resampler: Resampler | None = None  # made for the first sound
+        self._rested = False  # silence was made of silence without one
         self._input: tuple[int, int] | None = None  # rate and channels of the last chunk
 
         queue_ms = capacity * frame_ms if capacity else max(_DEFAULT_QUEUE_MS, frame_ms)
@@ -252,11 +253,11 @@ class AudioStream(FrameStream[AudioChunk, AudioFrameEvent]):
             self._set_input(rate, channels)
         if channels > self._num_channels:
             samples = remix(samples, channels, self._num_channels)
-        if self._resampler is not None:
-            samples = self._resample(samples, rate, min(channels, self._num_channels))
+        if self._silence is not None:
+            samples = self._resample(samples, self._silence, rate, min(channels, self._num_channels))
         if channels < self._num_channels:
             samples = remix(samples, channels, self._num_channels)
-        if not self._cut and self._resampler is None:
+        if not self._cut and self._silence is None:
             return self._event(bytearray(samples))
 
         uncut, size = self._uncut, self._frame_bytes
@@ -267,10 +268,8 @@ class AudioStream(FrameStream[AudioChunk, AudioFrameEvent]):
         del uncut[: count * size]
         return self._events.popleft() if self._events else None
 
-    def _resample(self, samples: bytes, rate: int, channels: int) -> bytes:
+    def _resample(self, samples: bytes, silence: SilenceWatch, rate: int, channels: int) -> bytes:
         """Resample what is there as soon as the next frame may be made of it: one call a frame, none a chunk."""
-        assert self._resampler is not None
-        assert self._silence is not None
         self._unsampled += samples
         missing = self._frame_samples - len(self._uncut) // (self._num_channels * _SAMPLE_SIZE)
         if len(self._unsampled) // (channels * _SAMPLE_SIZE) * self._sample_rate < missing * rate:
@@ -279,18 +278,23 @@ class AudioStream(FrameStream[AudioChunk, AudioFrameEvent]):
         self._unsampled.clear()
         length = len(samples) // (channels * _SAMPLE_SIZE)
         whole = not length * self._sample_rate % rate
-        if self._silence.settled(samples, length * 1000 // (rate * _CHUNK_MS)) and whole:
-            # What most tracks are most of the time, and half of what a silent agent costs beside libwebrtc.
+        if silence.settled(samples, length * 1000 // (rate * _CHUNK_MS)) and whole:
+            # What most tracks are most of the time; a resampler that has settled makes nothing else of it.
+            self._rested = True
             return bytes(length * self._sample_rate // rate * channels * _SAMPLE_SIZE)
+        if self._resampler is None:
+            self._resampler = Resampler(rate, self._sample_rate, channels)
+            if self._rested:
+                # What it holds back of the beginning would be missing in the first frame that sounds.
+                self._resampler.push(bytes(rate // 10 * channels * _SAMPLE_SIZE))
         return self._resampler.push(samples)
 
     def _set_input(self, rate: int, channels: int) -> None:
         self._input = (rate, channels)
-        self._resampler = None
         self._unsampled.clear()
-        if rate != self._sample_rate:
-            self._silence = SilenceWatch(settled=False)
-            self._resampler = Resampler(rate, self._sample_rate, min(channels, self._num_channels))
+        self._resampler = None
+        self._rested = False
+        self._silence = SilenceWatch() if rate != self._sample_rate else None
 
     def _event(self, samples: bytearray) -> AudioFrameEvent:
         length = len(samples) // (self._num_channels * _SAMPLE_SIZE)

@@ -13,11 +13,14 @@ import inspect
 import sys
 from array import array
 from functools import cache, lru_cache
+from importlib.util import find_spec
 from types import ModuleType
 
 from ..errors import MediaError
 
-__all__ = ["Resampler", "remix", "require_numpy", "require_resampler"]
+__all__ = ["Resampler", "check_resampler", "remix", "require_numpy", "require_resampler"]
+
+_NO_RESAMPLER = "converting sample rates needs the 'resample' extra: pip install 'aiolivekit[resample]'"
 
 _LIVE_QUALITY = "HQ"
 _LIVE_QUALITY_IN_BLOCKS = "LQ"
@@ -33,10 +36,18 @@ def require_resampler() -> ModuleType:
     try:
         import soxr  # type: ignore[import-untyped,import-not-found,unused-ignore]
     except ImportError:
-        raise MediaError(
-            "converting sample rates needs the 'resample' extra: pip install 'aiolivekit[resample]'"
-        ) from None
+        raise MediaError(_NO_RESAMPLER) from None
     return soxr  # type: ignore[no-any-return,unused-ignore]
+
+
+def check_resampler() -> None:
+    """See whether `soxr` is there, without the time and the memory of importing it.
+
+    Raises:
+        MediaError: If it is not installed.
+    """
+    if find_spec("soxr") is None:
+        raise MediaError(_NO_RESAMPLER)
 
 
 def require_numpy() -> ModuleType:

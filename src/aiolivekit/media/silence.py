@@ -14,10 +14,7 @@ _SETTLED_BLOCKS = 100
 
 
 class SilenceWatch:
-    """Watches a stream of 16-bit samples.
-
-    Args:
-        settled: Whether what comes before the first sample counts as a second of silence.
+    """Watches a stream of 16-bit samples; before its first sound it counts as settled.
 
     Raises:
         MediaError: If numpy is not installed.
@@ -25,9 +22,9 @@ class SilenceWatch:
 
     __slots__ = ("_blocks", "_np")
 
-    def __init__(self, *, settled: bool = True) -> None:
+    def __init__(self) -> None:
         self._np = require_numpy()
-        self._blocks = _SETTLED_BLOCKS if settled else 0
+        self._blocks = _SETTLED_BLOCKS
 
     def settled(self, samples: bytes, blocks: int) -> bool:
         """Take the next samples; return whether they are silent, and the second before them was.

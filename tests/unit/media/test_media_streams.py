@@ -157,6 +157,40 @@ async def test_resampled_frames_have_the_size_asked_for(rate: int, channels: int
     local.close()
 
 
+@pytest.mark.parametrize(("rate", "frame_size_ms"), [(24_000, 50), (16_000, 10), (44_100, 20)])
+@pytest.mark.parametrize("before", [0, 30, 400])
+async def test_silence_is_not_resampled_and_sound_is_the_same(rate: int, frame_size_ms: int, before: int) -> None:
+    """Sound, silence for so long, sound again: as many samples as with everything resampled, and the same sound."""
+    numpy = pytest.importorskip("numpy")
+    local = LocalAudio()
+    stream = AudioStream(StubTrack(local.media_track), sample_rate=rate, frame_size_ms=frame_size_ms)
+    tone = (numpy.sin(2 * numpy.pi * 440 * numpy.arange(48_000 // 4) / 48_000) * 12_000).astype(numpy.int16)
+    begin = tone if before else tone[:0]
+    silence = numpy.array([0, 1, -2, 2] * 120 * (before or 200), numpy.int16)
+    sent = numpy.concatenate([begin, silence, tone, numpy.zeros(4_800, numpy.int16)])
+    frames = []
+    for start in range(0, len(sent), 480):
+        event = stream._convert((sent[start : start + 480].tobytes(), 16, 48_000, 1, 480, 0))
+        while event is not None:
+            frames.append(bytes(event.frame.data))
+            event = stream._events.popleft() if stream._events else None
+    heard = numpy.frombuffer(b"".join(frames), numpy.int16)
+    expected = numpy.frombuffer(resampling_module.Resampler(48_000, rate, 1).push(sent.tobytes()), numpy.int16)
+    assert 0 <= len(sent) * rate // 48_000 - len(heard) <= rate * (frame_size_ms + 15) // 1000
+    # Where the sound is, one sample more or less of delay apart.
+    shifts = range(-rate // 100, rate // 50)
+    length = min(len(heard), len(expected)) - 2 * len(shifts)
+    from_ = len(shifts)
+
+    def error(shift: int) -> float:
+        part = heard[from_ + shift : from_ + shift + length].astype(float)
+        return float(numpy.abs(part - expected[from_ : from_ + length]).max())
+
+    assert min(map(error, shifts)) < 400
+    await stream.aclose()
+    local.close()
+
+
 @pytest.mark.parametrize("rate", [48_000, 24_000])
 async def test_long_frames_come_whole_and_wake_the_loop_seldom(rate: int) -> None:
     local = LocalAudio()
