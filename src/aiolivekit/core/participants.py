@@ -161,7 +161,8 @@ class Roster:
     """The participants of a room, by identity.
 
     An identity has one sid at a time. An update is dropped when a later one was seen: of the same sid with a higher
-    `version`, of a sid that left, or of a sid that joined later under the same identity.
+    `version`, of a sid that left, or of a sid that joined later under the same identity. Updates of one version may
+    differ, and the last one counts, except that a track is there until a later version is without it.
 
     Args:
         local: Our own participant.
@@ -285,6 +286,11 @@ class Roster:
     def _change(self, identity: str, old: models.ParticipantInfo, new: models.ParticipantInfo) -> list[Change]:
         if new.identity != identity:
             new.identity = identity
+        if new.version == old.version and new.version:  # a server without versions sends 0
+            # livekit-server reads a participant's version and then, under another lock, the tracks: of two updates of
+            # one version the second to come may have been read first. When a track has ended, a later version follows.
+            listed = {track.sid for track in new.tracks}
+            new.tracks.extend([track for track in old.tracks if track.sid not in listed])
         self._remote[identity] = new
         changes: list[Change] = [ParticipantChanged(identity, new)]
         if new.state == _State.ACTIVE and old.state != _State.ACTIVE:

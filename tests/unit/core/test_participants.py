@@ -3,6 +3,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from livekit.protocol import models
 
 from aiolivekit.core.participants import (
@@ -159,6 +162,99 @@ def test_an_older_update_is_dropped(roster: Roster) -> None:
 def test_without_versions_every_update_counts(roster: Roster) -> None:
     roster.apply([info(version=0, name="a")])
     assert told(roster.apply([info(version=0, name="b")])) == [NameChanged("ann", "a", "b")]
+
+
+PUBLISHED, UNPUBLISHED = TrackPublished("ann", track("TR_1")), TrackUnpublished("ann", "TR_1")
+
+
+@pytest.mark.parametrize(
+    "updates",
+    [
+        # The version and the tracks of an update, and what is told of them.
+        [(5, ["TR_1"], None), (5, [], None), (5, ["TR_1"], None), (6, [], UNPUBLISHED)],
+        [(5, ["TR_1"], None), (6, [], UNPUBLISHED), (5, ["TR_1"], None), (7, ["TR_1"], PUBLISHED)],
+        [(5, ["TR_1"], None), (5, [], None), (5, [], None), (6, ["TR_1"], None)],
+        [(5, [], None), (5, ["TR_1"], PUBLISHED), (5, [], None), (6, ["TR_1"], None), (7, [], UNPUBLISHED)],
+        [(5, ["TR_1"], None), (5, ["TR_2"], TrackPublished("ann", track("TR_2"))), (6, ["TR_2"], UNPUBLISHED)],
+        [(0, ["TR_1"], None), (0, [], UNPUBLISHED), (0, ["TR_1"], PUBLISHED), (0, [], UNPUBLISHED)],
+    ],
+)
+def test_a_track_is_there_until_a_later_version_is_without_it(
+    roster: Roster, updates: list[tuple[int, list[str], Change | None]]
+) -> None:
+    (version, sids, _), *others = updates
+    roster.apply([info(version=version, tracks=map(track, sids))])
+    for version, sids, change in others:
+        assert told(roster.apply([info(version=version, tracks=map(track, sids))])) == ([change] if change else [])
+
+
+def test_the_rest_of_an_update_without_a_track_counts(roster: Roster) -> None:
+    roster.apply([info(version=5, tracks=[track("TR_1"), track("TR_2")])])
+    changes = roster.apply([info(version=5, name="Ann", tracks=[track("TR_2", muted=True)])])
+    assert changes == [
+        ParticipantChanged("ann", info(version=5, name="Ann", tracks=[track("TR_2", muted=True), track("TR_1")])),
+        NameChanged("ann", "", "Ann"),
+        TrackMuteChanged("ann", track("TR_2", muted=True)),
+    ]
+    assert roster.dropped == 0
+
+
+class Updates(RuleBasedStateMachine):
+    """In whatever order updates come, what is told adds up to what is stored, and no track goes within a version."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.roster = Roster(info("me", "PA_me"))
+        self.visit = 0
+        self.version = -1
+        self.published: set[str] = set()
+        self.stored: models.ParticipantInfo | None = None
+
+    @rule(ahead=st.sampled_from([-1, 0, 0, 0, 1]), sids=st.sets(st.sampled_from(["TR_1", "TR_2", "TR_3"])))
+    def update(self, ahead: int, sids: set[str]) -> None:
+        version = max(self.version + ahead, 0)
+        tracks = [track(sid) for sid in sorted(sids)]
+        new = info(sid=f"PA_{self.visit}", version=version, joined_at_ms=self.visit, tracks=tracks)
+        changes = self.roster.apply([new])
+        if version < self.version:
+            assert changes == []
+            return
+        there = sids | self.published if version == self.version and version else sids
+        self.check(changes, there)
+        self.version, self.published = version, there
+        [self.stored] = [
+            change.info for change in changes if isinstance(change, ParticipantJoined | ParticipantChanged)
+        ]
+
+    @precondition(lambda self: self.stored is not None)
+    @rule(how=st.sampled_from(["leaves", "is missing", "is in another room"]))
+    def leave(self, how: str) -> None:
+        if how == "leaves":
+            changes = self.roster.apply([info(sid=f"PA_{self.visit}", version=self.version, state=DISCONNECTED)])
+        elif how == "is missing":
+            changes = self.roster.reconcile([])
+        else:
+            changes = self.roster.replace(self.roster.local, [])
+        self.check(changes, set())
+        if how != "is in another room":  # There, the same sid may be met again, with any version.
+            self.visit += 1
+        self.version, self.published, self.stored = -1, set(), None
+
+    def check(self, changes: list[Change], there: set[str]) -> None:
+        published = [change.track.sid for change in changes if isinstance(change, TrackPublished)]
+        unpublished = [change.track_sid for change in changes if isinstance(change, TrackUnpublished)]
+        assert sorted(published) == sorted(there - self.published)
+        assert sorted(unpublished) == sorted(self.published - there)
+
+    @invariant()
+    def books(self) -> None:
+        assert self.roster._remote.get("ann") is self.stored
+        assert {each.sid for each in (self.stored.tracks if self.stored else ())} == self.published
+        assert set(self.roster._owners) == self.published
+
+
+Updates.TestCase.settings = settings(max_examples=100, stateful_step_count=30, deadline=None)
+TestUpdates = Updates.TestCase
 
 
 def test_an_update_of_one_who_left_does_not_bring_them_back(roster: Roster) -> None:
