@@ -18,6 +18,7 @@ from aiolivekit.enums import DataPacketKind, DegradationPreference, DisconnectRe
 from aiolivekit.errors import ClosedError, RequestTimeoutError
 from aiolivekit.options import RoomOptions, TrackPublishOptions
 from aiolivekit.peer.tracks import OutgoingTrack, RemoteMedia
+from aiolivekit.peer.transforms import FrameLayer
 from aiolivekit.room.event_names import EventTypes
 from aiolivekit.room.events import EVENTS
 from aiolivekit.room.room import Room
@@ -61,6 +62,9 @@ class RecordingSender:
 
     async def get_stats(self) -> list[dict[str, Any]]:
         return [{"type": "outbound-rtp", "id": self.track.cid}]
+
+    async def packets_sent(self) -> None:
+        return None
 
 
 class RecordingEngine:
@@ -203,12 +207,27 @@ class RecordingEngine:
         return cast(RtcEngine, self)
 
 
+class Chain:
+    """The steps that frames of a receiver pass, without frames."""
+
+    def __init__(self) -> None:
+        self.steps: dict[FrameLayer, Any] = {}
+        self.dropped = 0
+
+    def set_step(self, layer: FrameLayer, step: Any) -> None:
+        self.steps[layer] = step
+
+    def request_key_frame(self) -> None:
+        pass
+
+
 class Media:
     """The native side of a remote track, without one."""
 
     def __init__(self, kind: str = "audio") -> None:
         self.kind = kind
         self.media_track = object()
+        self.chain = Chain()
 
     async def get_stats(self) -> list[dict[str, Any]]:
         return [{"type": "inbound-rtp"}]
