@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from ..errors import MediaError
 from .audio_frame import AudioFrame
 from .echo_reference import EchoReference
 from .high_pass import HighPass
-from .resampling import Resampler, remix, require_numpy
+from .resampling import Resampler, is_installed, remix, require_numpy
 from .silence import SilenceWatch
 
 if TYPE_CHECKING:
@@ -73,8 +72,10 @@ class AudioProcessingModule:
             "auto_gain_control": bool(auto_gain_control),
         }
         self._enabled = any(self._features.values())
-        if self._enabled and find_spec("pywebrtc_audio") is None:  # imported with the first sound
-            raise MediaError(_NO_LIBRARY)
+        if self._enabled:
+            if not is_installed("pywebrtc_audio"):  # imported with the first sound
+                raise MediaError(_NO_LIBRARY)
+            require_numpy()
         # The canceller has to follow what is played also while nobody speaks.
         self._silence = SilenceWatch() if self._enabled and not echo_cancellation else None
         self._delay_ms = 0

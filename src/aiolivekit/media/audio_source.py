@@ -373,6 +373,7 @@ class AudioSource:
     def _shut(self, why: str, wakeups: Wakeups) -> None:
         with self._lock:
             self._closed = self._closed or why
+            self._rest.begin()
             for waiter in self._queue.clear():
                 wakeups.add(waiter, MediaError(why))
             for waiter in self._take_playout_waiters():

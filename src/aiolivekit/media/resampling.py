@@ -18,7 +18,7 @@ from types import ModuleType
 
 from ..errors import MediaError
 
-__all__ = ["Resampler", "check_resampler", "remix", "require_numpy", "require_resampler"]
+__all__ = ["Resampler", "check_resampler", "is_installed", "remix", "require_numpy", "require_resampler"]
 
 _NO_RESAMPLER = "converting sample rates needs the 'resample' extra: pip install 'aiolivekit[resample]'"
 
@@ -41,13 +41,19 @@ def require_resampler() -> ModuleType:
 
 
 def check_resampler() -> None:
-    """See whether `soxr` is there, without the time and the memory of importing it.
+    """See whether `soxr` is there, without the time and the memory of loading libsoxr; numpy is imported.
 
     Raises:
-        MediaError: If it is not installed.
+        MediaError: If one is not installed.
     """
-    if find_spec("soxr") is None:
+    if not is_installed("soxr"):
         raise MediaError(_NO_RESAMPLER)
+    require_numpy()
+
+
+def is_installed(module: str) -> bool:
+    """Whether a module is there to be imported, or is imported."""
+    return sys.modules[module] is not None if module in sys.modules else find_spec(module) is not None
 
 
 def require_numpy() -> ModuleType:

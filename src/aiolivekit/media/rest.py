@@ -65,7 +65,7 @@ class Rest:
         self.stride = _USUAL_STRIDE
         """Periods from the last turn to the next."""
         self.overheard = False
-        """Whether somebody reads the source here, too."""
+        """Whether somebody reads the source here, too, or has."""
 
     @property
     def is_sparse(self) -> bool:

@@ -22,7 +22,7 @@ import weakref
 from collections import deque
 from typing import Protocol
 
-__all__ = ["PERIOD", "MediaThread", "Ticker", "Wakeups", "attach", "current", "detach", "hurry"]
+__all__ = ["NEVER", "PERIOD", "MediaThread", "Ticker", "Wakeups", "attach", "current", "detach", "hurry"]
 
 logger = logging.getLogger("aiolivekit.peer")
 
@@ -31,6 +31,9 @@ PERIOD = 0.010
 
 _MAX_CATCH_UP = 100
 """Periods made up for after a stall. What a machine that was suspended missed is gone, not late."""
+
+NEVER = _MAX_CATCH_UP
+"""What a user's `_tick` returns that has nothing to play: for all it cares the next turn may be a second away."""
 
 _EARLY = 0.001
 """The part of a period by which a timer may go off too early."""

@@ -308,8 +308,8 @@ class _Host:
             if self._chains == 0:
                 media_thread.detach(self)
 
-    def _tick(self, periods: int, wakeups: Wakeups) -> None:
-        pass
+    def _tick(self, periods: int, wakeups: Wakeups) -> int:
+        return media_thread.NEVER
 
     def _fail(self, error: Exception, wakeups: Wakeups) -> None:
         pass

@@ -5,12 +5,13 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from ..core.dtx_rhythm import DtxRhythm
+from ..core.dtx_rhythm import CONFIRMED, DtxRhythm
 from ..peer.media_thread import PERIOD
 
 if TYPE_CHECKING:
@@ -20,17 +21,28 @@ if TYPE_CHECKING:
 
 __all__ = ["DtxWatch"]
 
-_SENT_AFTER = 0.005
-"""Seconds after a turn of the audio clock by which its packets have been counted."""
+_logger = logging.getLogger("aiolivekit.room")
 
-_VALID_FOR = 60.0
-"""Seconds after which the rhythm is looked for anew: a codec that was set up again may have another."""
+_SENT_AFTER = 0.009
+"""Seconds after a turn of the audio clock by which its packets have been counted; the next comes after 20 ms."""
+
+_COUNTED_ANEW = 0.055
+"""Seconds from one look to the next: libwebrtc keeps its counts for 50 ms."""
 
 _MOST_LOOKS = 40
-"""Looks after which it is given up: seven are enough, but a busy loop misses the right moments."""
+"""Looks after which it is given up: a dozen is enough, but a busy loop misses the right moments."""
 
-_PAUSE = 60.0
-"""Seconds until it is looked for again when it was not found."""
+_CHECK_EVERY = 5.0
+"""Seconds after which a rhythm is tested again: a codec that is set up anew may have another."""
+
+_FIRST_PAUSE, _LONGEST_PAUSE = 3.0, 60.0
+"""Seconds until it is looked for again when it was not found, or held no longer; doubled each time."""
+
+_LATE = 0.002
+"""Seconds after which a turn that is late is looked for again."""
+
+_NOT_PLAYED = 1.0
+"""Seconds after which a source is not played any more."""
 
 _CLOCK_ERROR = 0.002
 """Seconds by which libwebrtc's clock may differ from ours."""
@@ -51,6 +63,7 @@ class DtxWatch:
         self._sender = sender
         self._loop = asyncio.get_running_loop()
         self._task: asyncio.Task[None] | None = None
+        self._next_count = 0.0
         self._closed = False
         source._sent_by(self)
 
@@ -82,31 +95,57 @@ class DtxWatch:
             self._task = self._loop.create_task(self._watch(), name="aiolivekit dtx watch")
 
     async def _watch(self) -> None:
-        while (resting := self._source._resting()) is not None:
-            phase = await self._find(resting.silence)
-            self._source._rest_in_rhythm(resting.silence, phase)
-            await asyncio.sleep(_PAUSE if phase is None else _VALID_FOR)
-            self._source._rest_in_rhythm(resting.silence, None)
+        try:
+            await self._follow()
+        except Exception:
+            _logger.exception("the silence of a track is played in full: its packets could not be counted")
+            if (resting := self._source._resting()) is not None:
+                self._source._rest_in_rhythm(resting.silence, None)
 
-    async def _find(self, silence: int) -> int | None:
-        """Return the rhythm's phase; `None` if it was not found."""
-        rhythm = DtxRhythm()
-        look_at = looks = 0
-        while rhythm.phase is None:
-            resting = self._source._resting()
-            if resting is None or resting.silence != silence or rhythm.failed or looks == _MOST_LOOKS:
-                return None
-            wait = resting.played_at + _SENT_AFTER + (look_at - resting.periods) * PERIOD - time.monotonic()
-            if resting.periods < look_at or wait > 0:
-                await asyncio.sleep(max(wait, _SENT_AFTER))
-                continue
-            looks += 1
-            if (packets := await self._count(resting)) is not None:
-                rhythm.observe(resting.periods, packets)
-                look_at = rhythm.next_look()
-            else:
+    async def _follow(self) -> None:
+        pause = _FIRST_PAUSE
+        while (resting := self._source._resting()) is not None:
+            silence, rhythm = resting.silence, DtxRhythm()
+            if await self._confirm(rhythm, silence, CONFIRMED):
+                self._source._rest_in_rhythm(silence, rhythm.phase)
+                pause = _FIRST_PAUSE
+                held = True
+                while held:
+                    await asyncio.sleep(_CHECK_EVERY)
+                    held = await self._confirm(rhythm, silence, rhythm.confirmed + 1)
+            self._source._rest_in_rhythm(silence, None)
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
+
+    async def _confirm(self, rhythm: DtxRhythm, silence: int, times: int) -> bool:
+        """Look until the rhythm has been confirmed so often; return whether it was."""
+        look_at = rhythm.next_look()
+        for _ in range(_MOST_LOOKS):
+            resting = await self._await_turn(silence, look_at)
+            if resting is None:
+                return False
+            packets = await self._count(resting)
+            self._next_count = time.monotonic() + _COUNTED_ANEW
+            if packets is None:
                 look_at = resting.periods + 1
-        return rhythm.phase
+                continue
+            rhythm.observe(resting.periods, packets)
+            if rhythm.failed or rhythm.confirmed >= times:
+                break
+            look_at = rhythm.next_look()
+        return not rhythm.failed and rhythm.confirmed >= times
+
+    async def _await_turn(self, silence: int, look_at: int) -> Resting | None:
+        """Wait until so many periods were played, and their packets counted; `None` if the silence has ended."""
+        while True:
+            resting, now = self._source._resting(), time.monotonic()
+            if resting is None or resting.silence != silence or now - resting.played_at > _NOT_PLAYED:
+                return None
+            missing = max(look_at - resting.periods, 0)
+            counted_at = max(resting.played_at + missing * PERIOD + _SENT_AFTER, self._next_count)
+            if not missing and now >= counted_at:
+                return resting
+            await asyncio.sleep(max(counted_at - now, _LATE))
 
     async def _count(self, resting: Resting) -> int | None:
         """Return how many packets have been sent, if nothing was played meanwhile."""

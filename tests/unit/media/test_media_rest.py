@@ -228,6 +228,15 @@ async def test_a_local_listener_hears_silence_in_time() -> None:
     await source.aclose()
 
 
+async def test_a_closed_source_rests_no_more() -> None:
+    source = AudioSource(48_000, 1)
+    with source._lock:
+        play(source._rest, SETTLED_PERIODS)
+    assert source._resting() is not None
+    await source.aclose()
+    assert source._resting() is None
+
+
 async def test_sound_that_comes_into_a_long_rest_is_played_at_once() -> None:
     """With the thread as it is."""
     source = AudioSource(48_000, 1)
