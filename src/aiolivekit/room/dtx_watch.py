@@ -32,7 +32,7 @@ _COUNTED_ANEW = 0.055
 _MOST_LOOKS = 40
 """Looks after which it is given up: a dozen is enough, but a busy loop misses the right moments."""
 
-_CHECK_EVERY = 5.0
+_CHECK_EVERY = 10.0
 """Seconds after which a rhythm is tested again: a codec that is set up anew may have another."""
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 3.0, 60.0
