@@ -298,6 +298,14 @@ class AudioSource:
                 if missing:
                     self._play(self._silence * missing)
                 return self._rest.played(missing, time.monotonic())
+            elif self._pace.lead > 0 and len(queue) >= (periods + _PLENTY) * len(self._silence):
+                # What a source does that is spoken into faster than it plays.
+                if (run := queue.pop(periods)) is not None:
+                    self._play(run)
+                if queue.waits:
+                    for waiter in queue.released(self._ahead):
+                        wakeups.add(waiter)
+                return 2
             chunks = [chunk for _ in range(periods) if (chunk := queue.pop()) is not None]
             chunks += [queue.pop_rest() or self._silence for _ in range(self._pace.passed(periods, len(chunks)))]
             plenty = len(queue) >= _PLENTY * len(self._silence)

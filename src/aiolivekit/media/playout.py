@@ -76,10 +76,10 @@ class PlayoutQueue(Generic[TokenT]):
         self._pending.append(pending)
         return pending
 
-    def pop(self) -> bytes | None:
-        """Take the next chunk, or nothing if less than one is queued."""
-        size = self._chunk_size
-        if len(self) < size:
+    def pop(self, chunks: int = 1) -> bytes | None:
+        """Take the next chunk, or so many of them in one piece; nothing if less is queued."""
+        size = chunks * self._chunk_size
+        if self._pushed - self._played < size:
             return None
         frames, offset = self._frames, self._offset
         first = frames[0]
@@ -92,11 +92,11 @@ class PlayoutQueue(Generic[TokenT]):
         self._offset = 0
         if end == len(first):
             return first[offset:]
-        return self._join(first[offset:])
+        return self._join(first[offset:], size)
 
-    def _join(self, head: bytes) -> bytes:
+    def _join(self, head: bytes, size: int) -> bytes:
         parts = [head]
-        missing = self._chunk_size - len(head)
+        missing = size - len(head)
         while missing:
             frame = self._frames[0]
             if len(frame) > missing:

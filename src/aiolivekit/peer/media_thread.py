@@ -148,7 +148,8 @@ class MediaThread:
         self._users: tuple[weakref.ref[Ticker], ...] = ()
         # Those that came while the thread rested: the periods until now are none of theirs.
         self._newcomers: tuple[weakref.ref[Ticker], ...] = ()
-        self._hurried: deque[Ticker] = deque()
+        self._hurried: deque[weakref.ref[Ticker]] = deque()
+        self._wakeups = Wakeups()
         self._due = self._next = 0.0
         self._timer: asyncio.TimerHandle | None = None
         # A daemon, as a program that forgot to close a source must still be able to exit; see `_stop_at_exit`.
@@ -199,7 +200,7 @@ class MediaThread:
 
     def hurry(self, user: Ticker) -> None:
         """Tick `user` as soon as can be, and not when it said; from any thread, without waiting for a lock."""
-        self._hurried.append(user)
+        self._hurried.append(weakref.ref(user))
         self._wake()
 
     def stop(self) -> None:
@@ -281,9 +282,11 @@ class MediaThread:
             self._due += (periods - _MAX_CATCH_UP) * PERIOD
             periods = _MAX_CATCH_UP
 
-        wakeups = Wakeups()
-        gone, stride = not self._users, _MAX_CATCH_UP
-        for user in self._to_be_ticked(periods):
+        wakeups, users = self._wakeups, self._users
+        gone, stride = not users, _MAX_CATCH_UP
+        hurried = self._take_hurried() if self._hurried else ()
+        for ref in users if periods else hurried:
+            user = ref()
             if user is None:
                 gone = True
                 continue
@@ -306,12 +309,11 @@ class MediaThread:
         following = self._due + (stride - 1) * PERIOD
         self._next = following if periods else min(following, self._next)
 
-    def _to_be_ticked(self, periods: int) -> list[Ticker | None]:
-        """Those that are played now; `None` stands for one that is gone."""
-        hurried: list[Ticker | None] = []
+    def _take_hurried(self) -> tuple[weakref.ref[Ticker], ...]:
+        hurried = []
         while self._hurried:
             hurried.append(self._hurried.popleft())
-        return [ref() for ref in self._users] if periods else hurried
+        return tuple(hurried)
 
 
 # Re-entrant: a finalizer that runs under it may close a source.

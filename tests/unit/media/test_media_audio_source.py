@@ -118,7 +118,7 @@ async def test_of_plenty_two_periods_are_played_in_one_turn_and_never_late(monke
     while len(source._queue):
         turns += 1
         periods += stride
-        stride = 2 if source._tick(stride, media_thread.Wakeups()) else 1
+        stride = source._tick(stride, media_thread.Wakeups())
         # What becomes due until the next turn is played already.
         assert source._pace.lead >= stride - 1 or not len(source._queue)
     assert periods <= 30 - LEAD_PERIODS

@@ -21,6 +21,18 @@ def test_frames_of_any_length_come_out_as_chunks_in_order() -> None:
     assert len(waiting) == 0
 
 
+def test_several_chunks_come_out_in_one_piece_or_not_at_all() -> None:
+    waiting = queue()
+    for frame in (b"abc", b"defghijKLM", b"NOPQRST", b"0123456789" * 2, b"rest"):
+        waiting.push(frame)
+    assert waiting.pop(5) is None
+    assert waiting.pop(2) == b"abcdefghijKLMNOPQRST"
+    assert waiting.pop(1) == b"0123456789"
+    assert waiting.pop(2) is None
+    assert waiting.pop() == b"0123456789"
+    assert len(waiting) == 4
+
+
 def test_a_frame_of_one_chunk_is_not_copied() -> None:
     waiting = queue()
     frame = b"0123456789"
@@ -120,6 +132,7 @@ def test_a_cleared_frame_is_not_retracted_again() -> None:
 _ACTIONS = st.one_of(
     st.tuples(st.just("push"), st.integers(1, 45)),
     st.tuples(st.just("pop"), st.integers(1, 5)),
+    st.tuples(st.just("pop a run"), st.integers(1, 5)),
     st.tuples(st.just("retract"), st.integers(0, 20)),
     st.tuples(st.just("clear"), st.just(0)),
 )
@@ -148,6 +161,12 @@ def test_what_comes_out_is_what_was_kept_in_order(actions: list[tuple[str, int]]
                 assert waiting.pop() == expected
                 if expected is not None:
                     del model[:10]
+        elif action == "pop a run":
+            length = 10 * value
+            expected = bytes(byte for _, byte in model[:length]) if len(model) >= length else None
+            assert waiting.pop(value) == expected
+            if expected is not None:
+                del model[:length]
         elif action == "retract" and pending:
             frame_number = sorted(pending)[value % len(pending)]
             waiting.retract(pending.pop(frame_number))
