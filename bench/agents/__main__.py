@@ -145,7 +145,10 @@ def main() -> None:
     (RESULTS / "agents.json").write_text(
         json.dumps({"machine": machine, "versions": versions, "samples": samples}, indent=1) + "\n"
     )
-    (RESULTS / "agents.md").write_text(
+    record = RESULTS / "agents.md"
+    # What was said of the figures stays, to be read again by whoever records new ones.
+    said = record.read_text().rpartition("|\n")[2] if record.exists() else ""
+    record.write_text(
         f"""# An agent on ours and on the official SDK
 
 `make bench-agents`, commit {str(machine["commit"])[:7]}, {machine["date"][:10]}. The samples are in `agents.json`.
@@ -158,7 +161,7 @@ is that of jobs of a worker, whose processes were there before. Medians over {ar
 loopback. {arguments.note}
 
 {text}
-"""
+{said}"""
     )
 
 
